@@ -1,0 +1,1 @@
+"""The work: everything Overnight does, knowing no route and no actor."""

@@ -1,0 +1,262 @@
+"""The store: its engine, the only commit, and the only clock of leases and due times.
+
+Statements of the hot paths are written once for both stores, with a few tokens where they
+differ:
+
+    {now}                     this moment by the store's clock, not the transaction's start
+    {after_ms(expression)}    that many milliseconds from now
+    {rows(id text, n int)}    the JSON array `:rows` as a table `d` with these columns
+    {lock} {skip_locked}      row locks where there are any; SQLite locks the whole store
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel import Session, SQLModel
+
+from app.domain.errors import UnavailableError
+
+log = structlog.get_logger(__name__)
+
+#: Deadlock, serialization failure, too many connections, and a server that goes or comes up.
+_TRANSIENT = {"40001", "40P01", "53300", "57P01", "57P02", "57P03", "55P03"}
+_SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+_TOKEN = re.compile(r"\{(\w+)(?:\(([^{}]*)\))?\}")
+#: A fenced statement wants its rows by key; a planner with stale statistics may think
+#: otherwise, and a generic plan is made once per connection instead of once per call.
+_HOT_OPTIONS = " ".join(
+    f"-c {option}"
+    for option in (
+        "enable_seqscan=off",
+        "enable_hashjoin=off",
+        "enable_mergejoin=off",
+        "enable_bitmapscan=off",
+        "jit=off",
+        "plan_cache_mode=force_generic_plan",
+    )
+)
+
+
+class db_now(FunctionElement[datetime]):  # noqa: N801 - it reads as the SQL function it is
+    """This moment by the store's clock."""
+
+    type = sa.DateTime(timezone=True)
+    inherit_cache = True
+
+
+@compiles(db_now, "postgresql")
+def _now_on_postgresql(element: db_now, compiler: Any, **_: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(db_now, "sqlite")
+def _now_on_sqlite(element: db_now, compiler: Any, **_: Any) -> str:
+    return _SQLITE_NOW
+
+
+class Tx(Session):
+    """One transaction. What it hooks on runs after its commit, and not at all without one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.hooks: list[Callable[[], None]] = []
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Run `hook` once the transaction is durable; an error in it is logged, not raised."""
+        self.hooks.append(hook)
+
+
+class Store:
+    """A PostgreSQL or SQLite database.
+
+    Args:
+        url: an SQLAlchemy URL.
+        hot: pin the plans of the engine's statements; for dispatch, not for reports.
+        pool_size: connections kept at most.
+    """
+
+    def __init__(self, url: str, *, hot: bool = False, pool_size: int = 10) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._hot = hot
+        self.engine = self._sqlite_engine() if self.is_sqlite else self._pg_engine(pool_size)
+        # SQLite has one writer; waiting for it here is fair, and costs no polling.
+        self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
+
+    def _sqlite_engine(self) -> sa.Engine:
+        if self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(
+            self.url,
+            connect_args={"timeout": 30, "check_same_thread": False, "cached_statements": 256},
+        )
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _pg_engine(self, pool_size: int) -> sa.Engine:
+        options = f"-c timezone=UTC {_HOT_OPTIONS if self._hot else ''}"
+        return sa.create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            connect_args={"connect_timeout": 5, "options": options, "application_name": "overnight"},
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """One transaction, committed when the block ends, and rolled back if it raises.
+
+        Raises:
+            UnavailableError: the store is busy, restarting or away; trying again is right.
+        """
+        with self._translated(), self._write_lock:
+            options = {"sqlite_begin": "IMMEDIATE"}
+            with self.engine.connect().execution_options(**options) as connection:
+                with connection.begin(), Tx(bind=connection, expire_on_commit=False) as tx:
+                    yield tx
+                    tx.flush()
+        for hook in tx.hooks:
+            try:
+                hook()
+            except Exception:
+                log.exception("after_commit_failed")
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading: one snapshot on SQLite, the latest commits on PostgreSQL."""
+        with self._translated(), self.engine.connect() as connection:
+            with Session(bind=connection, expire_on_commit=False) as session:
+                yield session
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            log.warning("store_unavailable", error=type(error).__name__, detail=_cause(error))
+            raise UnavailableError from error
+        except DBAPIError as error:
+            if error.connection_invalidated or _sqlstate(error) in _TRANSIENT:
+                raise UnavailableError from error
+            raise
+
+    def sql(self, statement: str) -> sa.TextClause:
+        """A statement for this store, from one with tokens (see the module's own words)."""
+        return _render(statement, self.is_sqlite)
+
+    def now(self, session: Session) -> datetime:
+        """This moment by the store's clock, aware."""
+        moment = session.connection().execute(sa.select(db_now())).scalar_one()
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+    def insert_rows(
+        self, tx: Tx, table: type[SQLModel], columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """Insert many rows the fastest way there is: COPY, or one prepared statement."""
+        name = cast("str", table.__tablename__)
+        names = ", ".join(f'"{column}"' for column in columns)
+        driver: Any = tx.connection().connection.driver_connection
+        if self.is_sqlite:
+            marks = ", ".join("?" for _ in columns)
+            driver.executemany(
+                f'INSERT INTO "{name}" ({names}) VALUES ({marks})',  # noqa: S608 - our own names
+                ([_sqlite_value(value) for value in row] for row in rows),
+            )
+            return
+        with driver.cursor() as cursor, cursor.copy(f'COPY "{name}" ({names}) FROM STDIN') as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN is deferred, and never immediate
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A deferred transaction that reads and then writes fails at once when another wrote.
+    kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+def sqlite_time(moment: datetime) -> str:
+    """A moment as SQLite stores it: text that sorts as time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _sqlite_value(value: Any) -> Any:
+    return sqlite_time(value) if isinstance(value, datetime) else value
+
+
+def in_ms(delay: timedelta | float) -> int:
+    """A delay, or seconds, as whole milliseconds for `{after_ms()}`."""
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    return max(0, round(seconds * 1000))
+
+
+@lru_cache(maxsize=512)
+def _render(statement: str, is_sqlite: bool) -> sa.TextClause:
+    def token(match: re.Match[str]) -> str:
+        return _TOKENS[match.group(1)](is_sqlite, match.group(2) or "")
+
+    return sa.text(_TOKEN.sub(token, statement))
+
+
+def _now(is_sqlite: bool, _argument: str) -> str:
+    return _SQLITE_NOW if is_sqlite else "clock_timestamp()"
+
+
+def _after_ms(is_sqlite: bool, argument: str) -> str:
+    if is_sqlite:
+        seconds = f"printf('%+.3f seconds', ({argument}) / 1000.0)"
+        return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds})"
+    return f"(clock_timestamp() + ({argument}) * interval '1 millisecond')"
+
+
+def _rows(is_sqlite: bool, argument: str) -> str:
+    if not is_sqlite:
+        return rf"jsonb_to_recordset(CAST(:rows AS jsonb)) AS d({argument})"
+    names = [column.split()[0] for column in argument.split(",")]
+    fields = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in names)
+    return f"(SELECT {fields} FROM json_each(:rows)) AS d"
+
+
+_TOKENS: dict[str, Callable[[bool, str], str]] = {
+    "now": _now,
+    "after_ms": _after_ms,
+    "rows": _rows,
+    # NO KEY: a foreign key's check takes a key share lock, which this one does not block.
+    "lock": lambda is_sqlite, _: "" if is_sqlite else "FOR NO KEY UPDATE",
+    "skip_locked": lambda is_sqlite, _: "" if is_sqlite else "FOR NO KEY UPDATE SKIP LOCKED",
+}
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _cause(error: Exception) -> str:
+    """The driver's own words, without the statement and its parameters."""
+    return str(getattr(error, "orig", None) or type(error).__name__)[:300]
+
+
+__all__ = ["Store", "Tx", "db_now", "in_ms", "sqlite_time"]

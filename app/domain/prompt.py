@@ -1,0 +1,118 @@
+"""What is asked: messages, and the parameters they are asked with."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from app.domain.errors import InvalidRequestError
+
+#: Providers are lower-case words; a custom server is `custom:<name>`.
+PROVIDER_PATTERN = r"^(custom:)?[a-z0-9][a-z0-9_-]{0,62}$"
+MODEL_CHARS_MAX = 256
+TEXT_CHARS_MAX = 4_000_000
+
+Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)]
+
+
+class ImageUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where an image is: a data URI, or an https URL that the vendor fetches."""
+
+    url: Text
+    detail: str | None = None
+
+
+class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"):
+    """A piece of text."""
+
+    text: Text
+
+
+class ImagePart(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="image_url"
+):
+    """An image."""
+
+    image_url: ImageUrl
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text | list[TextPart | ImagePart]
+
+    @property
+    def text(self) -> str:
+        """The text of the message, without its images."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+Messages = list[Message]
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What one job asks, as it is stored: the messages, and the reference answer if there is one."""
+
+    messages: Messages
+    reference: str | None = None
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Parameters of a call, in OpenAI's names. Unset ones are not sent.
+
+    `extra` is passed on verbatim, at the top level of the vendor's request body.
+    """
+
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    stop: Annotated[list[str], msgspec.Meta(max_length=16)] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    response_format: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = None
+
+    def over(self, defaults: "Params") -> "Params":
+        """These parameters, and where one is unset, the default's."""
+        mine = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        return msgspec.structs.replace(defaults, **mine)
+
+
+class ModelRef(msgspec.Struct, frozen=True):
+    """A model of a provider, written `provider/model`."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+    @classmethod
+    def parse(cls, text: str, *, param: str) -> "ModelRef":
+        """Read `provider/model`; the model's name may itself hold slashes.
+
+        Raises:
+            InvalidRequestError: it is not of that form.
+        """
+        provider, slash, model = text.partition("/")
+        if not slash or not provider or not model:
+            raise InvalidRequestError(
+                f"{param}: {text[:80]!r} is not a model; write provider/model, e.g. openai/gpt-5.2",
+                param=param,
+            )
+        if len(text) > MODEL_CHARS_MAX or not text.isprintable() or " " in text:
+            raise InvalidRequestError(
+                f"{param}: a model's name has at most {MODEL_CHARS_MAX} printable characters and no spaces",
+                param=param,
+            )
+        return cls(provider, model)
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """One thing that is compared: a model with its parameters, known by its label in a batch."""
+
+    label: str
+    ref: ModelRef
+    params: Params
+    repeat: int = 0

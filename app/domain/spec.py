@@ -1,0 +1,76 @@
+"""What a client submits: a batch's settings, and the lines of its input."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.domain.prompt import Messages, Text
+
+MODELS_MAX = 64
+REPEATS_MAX = 64
+CUSTOM_ID_CHARS_MAX = 64
+
+Name = Annotated[str, StringConstraints(max_length=200)]
+ModelName = Annotated[str, StringConstraints(min_length=3, max_length=256)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class ModelSpec(_Body):
+    """A model with parameters of its own."""
+
+    model: ModelName
+    params: dict[str, Any] = Field(default_factory=dict)
+    label: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+
+
+class JudgeBody(_Body):
+    """Who judges, and by what."""
+
+    judges: list[ModelName | ModelSpec] = Field(min_length=1, max_length=7)
+    criteria: list[Annotated[str, StringConstraints(min_length=1, max_length=200)]] = Field(
+        default_factory=list, max_length=12
+    )
+    scoring: Literal["rubric"] = "rubric"
+    allow_self: bool = False
+
+
+class WebhookBody(_Body):
+    """Where to announce the batch. Without a secret, the account's own signs."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+    secret: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+
+
+class BatchBody(_Body):
+    """Everything about a batch but its jobs."""
+
+    name: Name | None = None
+    mode: Literal["chat", "compare", "judge"]
+    models: list[ModelName | ModelSpec] = Field(min_length=1, max_length=MODELS_MAX)
+    params: dict[str, Any] = Field(default_factory=dict)
+    repeats: int = Field(default=1, ge=1, le=REPEATS_MAX)
+    judge: JudgeBody | None = None
+    input_file_id: str | None = None
+    budget_usd: Decimal | None = Field(default=None, gt=0, le=1_000_000)
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    priority: int = Field(default=5, ge=0, le=9)
+    not_before: datetime | None = None
+    deadline: str | None = "24h"
+    at_most_once: bool = False
+    webhook: WebhookBody | None = None
+    metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
+
+
+class JobLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the input: `messages`, or `prompt` for a single user message."""
+
+    custom_id: str | None = None
+    messages: Messages | None = None
+    prompt: Text | None = None
+    reference: Text | None = None

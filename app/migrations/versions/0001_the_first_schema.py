@@ -1,0 +1,544 @@
+"""the first schema
+
+Revision ID: 0001
+Revises:
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from app.models.base import UTCDateTime
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+ID = sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql")
+WORD = sa.String(length=100).with_variant(sa.String(length=100, collation="C"), "postgresql")
+TIME = UTCDateTime(timezone=True)
+
+_REFUSAL = "ledger entries are never changed; write a reversing entry"
+_TRIGGERS = {
+    "sqlite": [
+        f"CREATE TRIGGER ledger_entry_no_{action} BEFORE {action} ON ledger_entry "
+        f"BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
+        for action in ("update", "delete")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$",
+        "CREATE TRIGGER ledger_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE "
+        "ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()",
+    ],
+}
+
+
+def upgrade() -> None:
+    op.create_table(
+        "account",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("granted_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("overrun_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("held_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("available_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("spent_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("data_key_wrapped", sa.Text(), nullable=False),
+        sa.Column("data_key_kid", WORD, nullable=False),
+        sa.Column("webhook_secret_sealed", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "granted_nanos + overrun_nanos = held_nanos + available_nanos + spent_nanos",
+            name="ck_account_balances",
+        ),
+        sa.CheckConstraint(
+            "held_nanos >= 0 AND available_nanos >= 0", name="ck_account_not_negative"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_account"),
+    )
+    op.create_table(
+        "backlog",
+        sa.Column("lane_id", ID, nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("due_at", TIME, nullable=False),
+        sa.Column("wait_reason", WORD, nullable=True),
+        sa.PrimaryKeyConstraint("lane_id", "model", "batch_id", name="pk_backlog"),
+    )
+    op.create_index("ix_backlog_batch_id", "backlog", ["batch_id"], unique=False)
+
+    op.create_table(
+        "event",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("event_key", WORD, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("type", WORD, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_event"),
+        sa.UniqueConstraint("event_key", name="uq_event_event_key"),
+    )
+    op.create_index("ix_event_batch_id", "event", ["batch_id"], unique=False)
+
+    op.create_table(
+        "idempotency_key",
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("body_sha256", WORD, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "key", name="pk_idempotency_key"),
+    )
+    op.create_index(
+        "ix_idempotency_key_created_at", "idempotency_key", ["created_at"], unique=False
+    )
+
+    op.create_table(
+        "ledger_entry",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("call_id", ID, nullable=True),
+        sa.Column("kind", WORD, nullable=False),
+        sa.Column("debit", WORD, nullable=False),
+        sa.Column("credit", WORD, nullable=False),
+        sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("price_version", WORD, nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('grant', 'hold', 'capture', 'release', 'refund', 'adjustment')",
+            name="ck_ledger_entry_kind_known",
+        ),
+        sa.CheckConstraint("amount_nanos > 0", name="ck_ledger_entry_positive"),
+        sa.CheckConstraint("debit <> credit", name="ck_ledger_entry_moves"),
+        sa.PrimaryKeyConstraint("id", name="pk_ledger_entry"),
+        sa.UniqueConstraint("idempotency_key", name="uq_ledger_entry_idempotency_key"),
+    )
+    op.create_index("ix_ledger_entry_account", "ledger_entry", ["account_id", "id"], unique=False)
+    op.create_index("ix_ledger_entry_batch", "ledger_entry", ["batch_id"], unique=False)
+
+    op.create_table(
+        "stored_text",
+        sa.Column("owner_id", ID, nullable=False),
+        sa.Column("kind", WORD, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('prompt', 'request', 'answer', 'extra')", name="ck_stored_text_kind_known"
+        ),
+        sa.PrimaryKeyConstraint("owner_id", "kind", name="pk_stored_text"),
+    )
+    op.create_index("ix_stored_text_batch_id", "stored_text", ["batch_id"], unique=False)
+
+    op.create_table(
+        "usage",
+        sa.Column("call_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("lane_id", ID, nullable=False),
+        sa.Column("provider", WORD, nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("role", WORD, nullable=False),
+        sa.Column("billed", WORD, nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cache_read_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cache_write_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("estimated", sa.Boolean(), nullable=False),
+        sa.Column("cost_nanos", sa.BigInteger(), nullable=True),
+        sa.Column("price_version", WORD, nullable=True),
+        sa.Column("latency_ms", sa.Integer(), nullable=False),
+        sa.Column("raw", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.CheckConstraint("billed IN ('byok', 'credits')", name="ck_usage_billed_known"),
+        sa.CheckConstraint("cost_nanos >= 0", name="ck_usage_not_negative"),
+        sa.PrimaryKeyConstraint("call_id", name="pk_usage"),
+    )
+    op.create_index("ix_usage_batch_id", "usage", ["batch_id"], unique=False)
+
+    op.create_table(
+        "worker",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("version", WORD, nullable=False),
+        sa.Column("started_at", TIME, nullable=False),
+        sa.Column("lease_until", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_worker"),
+    )
+    op.create_index("ix_worker_lease_until", "worker", ["lease_until"], unique=False)
+
+    op.create_table(
+        "api_key",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("secret_sha256", WORD, nullable=False),
+        sa.Column("hint", WORD, nullable=False),
+        sa.Column("scopes", WORD, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("expires_at", TIME, nullable=True),
+        sa.Column("revoked_at", TIME, nullable=True),
+        sa.Column("last_used_at", TIME, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_api_key_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_api_key"),
+        sa.UniqueConstraint("secret_sha256", name="uq_api_key_secret_sha256"),
+    )
+    op.create_index("ix_api_key_account_id", "api_key", ["account_id"], unique=False)
+
+    op.create_table(
+        "batch",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("mode", WORD, nullable=False),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("ending", WORD, nullable=True),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("interactive", sa.Boolean(), nullable=False),
+        sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("at_most_once", sa.Boolean(), nullable=False),
+        sa.Column("retry_of", ID, nullable=True),
+        sa.Column("input_file_id", ID, nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("not_before", TIME, nullable=True),
+        sa.Column("deadline", TIME, nullable=True),
+        sa.Column("started_at", TIME, nullable=True),
+        sa.Column("finalizing_at", TIME, nullable=True),
+        sa.Column("closed_at", TIME, nullable=True),
+        sa.Column("jobs_total", sa.Integer(), nullable=False),
+        sa.Column("jobs_succeeded", sa.Integer(), nullable=False),
+        sa.Column("jobs_failed", sa.Integer(), nullable=False),
+        sa.Column("jobs_cancelled", sa.Integer(), nullable=False),
+        sa.Column("jobs_expired", sa.Integer(), nullable=False),
+        sa.Column("calls_total", sa.Integer(), nullable=False),
+        sa.Column("calls_closed", sa.Integer(), nullable=False),
+        sa.Column("cap_nanos", sa.BigInteger(), nullable=True),
+        sa.Column("reserved_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("spent_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("held_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("overrun_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("unpriced_calls", sa.Integer(), nullable=False),
+        sa.Column("unknown_attempts", sa.Integer(), nullable=False),
+        sa.Column("possible_duplicate_nanos", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "ending IS NULL OR ending IN ('cancelled', 'expired', 'budget_exhausted')",
+            name="ck_batch_ending_known",
+        ),
+        sa.CheckConstraint(
+            "state IN ('queued', 'running', 'cancelling', 'finalizing', 'completed', 'failed', 'expired', 'cancelled')",
+            name="ck_batch_state_known",
+        ),
+        sa.CheckConstraint(
+            "jobs_succeeded + jobs_failed + jobs_cancelled + jobs_expired <= jobs_total",
+            name="ck_batch_counts_add_up",
+        ),
+        sa.CheckConstraint(
+            "reserved_nanos >= 0 AND spent_nanos >= 0", name="ck_batch_not_negative"
+        ),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_batch_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_batch"),
+    )
+    op.create_index("ix_batch_account", "batch", ["account_id", "id"], unique=False)
+    op.create_index(
+        "ix_batch_open",
+        "batch",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("closed_at IS NULL"),
+    )
+
+    op.create_table(
+        "endpoint",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("secret_sealed", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("disabled_at", TIME, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_endpoint_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_endpoint"),
+    )
+    op.create_index("ix_endpoint_account_id", "endpoint", ["account_id"], unique=False)
+    op.create_index("ix_endpoint_batch_id", "endpoint", ["batch_id"], unique=False)
+
+    op.create_table(
+        "file",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", WORD, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_file_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_file"),
+    )
+    op.create_index("ix_file_account_id", "file", ["account_id"], unique=False)
+
+    op.create_table(
+        "lane",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=True),
+        sa.Column("provider", WORD, nullable=False),
+        sa.Column("billed", WORD, nullable=False),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("base_url", sa.Text(), nullable=True),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.Integer(), nullable=True),
+        sa.Column("in_flight", sa.Integer(), nullable=True),
+        sa.Column("parked_reason", sa.Text(), nullable=True),
+        sa.Column("parked_at", TIME, nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.CheckConstraint("billed IN ('byok', 'credits')", name="ck_lane_billed_known"),
+        sa.CheckConstraint("state IN ('open', 'parked', 'closed')", name="ck_lane_state_known"),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_lane_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_lane"),
+    )
+    op.create_index("uq_lane_account_provider", "lane", ["account_id", "provider"], unique=True)
+    op.create_index(
+        "uq_lane_platform",
+        "lane",
+        ["provider"],
+        unique=True,
+        sqlite_where=sa.text("account_id IS NULL"),
+        postgresql_where=sa.text("account_id IS NULL"),
+    )
+
+    op.create_table(
+        "batch_spec",
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("client_metadata", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_batch_spec_batch_id"),
+        sa.PrimaryKeyConstraint("batch_id", name="pk_batch_spec"),
+    )
+    op.create_table(
+        "delivery",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("event_id", ID, nullable=False),
+        sa.Column("endpoint_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("due_at", TIME, nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("status_code", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("response_head", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("closed_at", TIME, nullable=True),
+        sa.CheckConstraint(
+            "state IN ('queued', 'sending', 'delivered', 'failed', 'cancelled')",
+            name="ck_delivery_state_known",
+        ),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["endpoint.id"], name="fk_delivery_endpoint_id"),
+        sa.ForeignKeyConstraint(["event_id"], ["event.id"], name="fk_delivery_event_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_delivery"),
+        sa.UniqueConstraint("event_id", "endpoint_id", name="uq_delivery_event_id_endpoint_id"),
+    )
+    op.create_index(
+        "ix_delivery_due",
+        "delivery",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('queued', 'sending')"),
+        postgresql_where=sa.text("state IN ('queued', 'sending')"),
+    )
+    op.create_index("ix_delivery_endpoint_id", "delivery", ["endpoint_id"], unique=False)
+
+    op.create_table(
+        "job",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("custom_id", ID, nullable=False),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("outstanding", sa.Integer(), nullable=False),
+        sa.Column("reason", WORD, nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("closed_at", TIME, nullable=True),
+        sa.CheckConstraint(
+            "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired')",
+            name="ck_job_state_known",
+        ),
+        sa.CheckConstraint("outstanding >= 0", name="ck_job_not_negative"),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_job_batch_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_job"),
+        sa.UniqueConstraint("batch_id", "custom_id", name="uq_job_batch_id_custom_id"),
+        sa.UniqueConstraint("batch_id", "position", name="uq_job_batch_id_position"),
+    )
+    op.create_index(
+        "ix_job_to_advance",
+        "job",
+        ["batch_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'running' AND outstanding = 0"),
+        postgresql_where=sa.text("state = 'running' AND outstanding = 0"),
+    )
+    op.create_index(
+        "ix_job_to_plan",
+        "job",
+        ["batch_id", "position"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
+
+    op.create_table(
+        "provider_key",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("lane_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("provider", WORD, nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("hint", WORD, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("last_used_at", TIME, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_provider_key_account_id"),
+        sa.ForeignKeyConstraint(["lane_id"], ["lane.id"], name="fk_provider_key_lane_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_provider_key"),
+        sa.UniqueConstraint("lane_id", name="uq_provider_key_lane_id"),
+    )
+    op.create_index("ix_provider_key_account_id", "provider_key", ["account_id"], unique=False)
+
+    op.create_table(
+        "call",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("job_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("lane_id", ID, nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("role", WORD, nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("meta", sa.Text(), nullable=True),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("due_at", TIME, nullable=False),
+        sa.Column("worker_id", ID, nullable=True),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("unknowns", sa.Integer(), nullable=False),
+        sa.Column("crash_count", sa.Integer(), nullable=False),
+        sa.Column("wait_reason", WORD, nullable=True),
+        sa.Column("waiting_since", TIME, nullable=True),
+        sa.Column("max_tokens", sa.Integer(), nullable=True),
+        sa.Column("tokens_bound", sa.Integer(), nullable=False),
+        sa.Column("worst_nanos", sa.BigInteger(), nullable=True),
+        sa.Column("reason", WORD, nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("closed_at", TIME, nullable=True),
+        sa.CheckConstraint(
+            "role IN ('candidate', 'judge', 'synthesizer')", name="ck_call_role_known"
+        ),
+        sa.CheckConstraint(
+            "state IN ('queued', 'sending', 'succeeded', 'refused', 'failed', 'cancelled', 'expired')",
+            name="ck_call_state_known",
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name="fk_call_job_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_call"),
+    )
+    op.create_index(
+        "ix_call_due",
+        "call",
+        ["lane_id", "model", "batch_id", "rank", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
+    op.create_index(
+        "ix_call_held",
+        "call",
+        ["worker_id"],
+        unique=False,
+        sqlite_where=sa.text("worker_id IS NOT NULL"),
+        postgresql_where=sa.text("worker_id IS NOT NULL"),
+    )
+    op.create_index("ix_call_job_id", "call", ["job_id"], unique=False)
+
+    op.create_table(
+        "verdict",
+        sa.Column("job_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("winner", sa.Text(), nullable=True),
+        sa.Column("abstained", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name="fk_verdict_job_id"),
+        sa.PrimaryKeyConstraint("job_id", name="pk_verdict"),
+    )
+    op.create_index("ix_verdict_batch_id", "verdict", ["batch_id"], unique=False)
+
+    op.create_table(
+        "attempt",
+        sa.Column("call_id", ID, nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("worker_id", ID, nullable=False),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("started_at", TIME, nullable=False),
+        sa.Column("finished_at", TIME, nullable=True),
+        sa.Column("worst_nanos", sa.BigInteger(), nullable=True),
+        sa.Column("status_code", sa.Integer(), nullable=True),
+        sa.Column("reason", WORD, nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("latency_ms", sa.Integer(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('sending', 'succeeded', 'failed', 'cancelled', 'unknown')",
+            name="ck_attempt_state_known",
+        ),
+        sa.ForeignKeyConstraint(["call_id"], ["call.id"], name="fk_attempt_call_id"),
+        sa.PrimaryKeyConstraint("call_id", "epoch", name="pk_attempt"),
+    )
+    op.create_table(
+        "completion",
+        sa.Column("call_id", ID, nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("finish_reason", WORD, nullable=False),
+        sa.Column("model_returned", sa.Text(), nullable=True),
+        sa.Column("latency_ms", sa.Integer(), nullable=False),
+        sa.Column("flags", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(["call_id"], ["call.id"], name="fk_completion_call_id"),
+        sa.PrimaryKeyConstraint("call_id", name="pk_completion"),
+    )
+    for statement in _TRIGGERS[op.get_bind().dialect.name]:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    op.drop_table("completion")
+    op.drop_table("attempt")
+    op.drop_table("verdict")
+    op.drop_table("call")
+    op.drop_table("provider_key")
+    op.drop_table("job")
+    op.drop_table("delivery")
+    op.drop_table("batch_spec")
+    op.drop_table("lane")
+    op.drop_table("file")
+    op.drop_table("endpoint")
+    op.drop_table("batch")
+    op.drop_table("api_key")
+    op.drop_table("worker")
+    op.drop_table("usage")
+    op.drop_table("stored_text")
+    op.drop_table("ledger_entry")
+    op.drop_table("idempotency_key")
+    op.drop_table("event")
+    op.drop_table("backlog")
+    op.drop_table("account")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION refuse_ledger_change()")

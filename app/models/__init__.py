@@ -1,0 +1,42 @@
+"""The tables, and no queries."""
+
+from app.models.account import Account, ApiKey, Lane, ProviderKey
+from app.models.base import Table, UTCDateTime
+from app.models.batch import (
+    Batch,
+    BatchSpec,
+    IdempotencyKey,
+    InputFile,
+    Job,
+    StoredText,
+    StoredVerdict,
+)
+from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
+from app.models.ledger import LedgerEntry
+from app.models.webhook import Delivery, Endpoint, Event
+
+__all__ = [
+    "Account",
+    "ApiKey",
+    "Attempt",
+    "Backlog",
+    "Batch",
+    "BatchSpec",
+    "Call",
+    "Delivery",
+    "Endpoint",
+    "Event",
+    "IdempotencyKey",
+    "InputFile",
+    "Job",
+    "Lane",
+    "LedgerEntry",
+    "ProviderKey",
+    "StoredCompletion",
+    "StoredText",
+    "StoredVerdict",
+    "Table",
+    "UTCDateTime",
+    "UsageRow",
+    "Worker",
+]

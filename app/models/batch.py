@@ -1,0 +1,174 @@
+"""Batches and their jobs, with the text apart: updates of a row never copy a prompt."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import Field
+
+from app.domain.states import BatchState, EndReason, JobState
+from app.models.base import Id, LongText, Nanos, Table, UTCDateTime, Word, check_state
+
+
+class Batch(Table, table=True):
+    """One submission: its state, its counters and its budget."""
+
+    __tablename__ = "batch"
+    __table_args__ = (
+        check_state("state", BatchState),
+        check_state("ending", EndReason, nullable=True),
+        CheckConstraint("reserved_nanos >= 0 AND spent_nanos >= 0", name="not_negative"),
+        CheckConstraint(
+            "jobs_succeeded + jobs_failed + jobs_cancelled + jobs_expired <= jobs_total",
+            name="counts_add_up",
+        ),
+        Index("ix_batch_account", "account_id", "id"),
+        Index(
+            "ix_batch_open",
+            "id",
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
+
+    id: str = Field(sa_type=Id, primary_key=True)
+    account_id: str = Field(sa_type=Id, foreign_key="account.id")
+    name: str | None = Field(default=None, sa_type=LongText)
+    mode: str = Field(sa_type=Word)
+    state: str = Field(default=BatchState.QUEUED.value, sa_type=Word)
+    # Why it ends early; set once, and nothing is claimed or planned after that.
+    ending: str | None = Field(default=None, sa_type=Word)
+    priority: int = 5
+    interactive: bool = False  # set by doors that wait for the answer, never by a client
+    paused: bool = False
+    at_most_once: bool = False
+    retry_of: str | None = Field(default=None, sa_type=Id)
+    input_file_id: str | None = Field(default=None, sa_type=Id)
+
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    not_before: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    deadline: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    finalizing_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+    jobs_total: int
+    jobs_succeeded: int = 0
+    jobs_failed: int = 0
+    jobs_cancelled: int = 0
+    jobs_expired: int = 0
+    calls_total: int = 0
+    calls_closed: int = 0
+
+    # The budget, for BYOK and credits alike. `reserved` is what calls in `sending` may cost.
+    cap_nanos: int | None = Field(default=None, sa_type=Nanos)
+    reserved_nanos: int = Field(default=0, sa_type=Nanos)
+    spent_nanos: int = Field(default=0, sa_type=Nanos)
+    # What of the account's credits this batch still holds.
+    held_nanos: int = Field(default=0, sa_type=Nanos)
+    overrun_nanos: int = Field(default=0, sa_type=Nanos)
+    unpriced_calls: int = 0
+    unknown_attempts: int = 0
+    possible_duplicate_nanos: int = Field(default=0, sa_type=Nanos)
+
+
+class BatchSpec(Table, table=True):
+    """What the batch asks: its plan and the client's own metadata, both JSON."""
+
+    __tablename__ = "batch_spec"
+
+    batch_id: str = Field(sa_type=Id, primary_key=True, foreign_key="batch.id")
+    plan: str = Field(sa_type=LongText)
+    client_metadata: str = Field(default="{}", sa_type=LongText)
+
+
+class Job(Table, table=True):
+    """One prompt through the batch's mode."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        check_state("state", JobState),
+        CheckConstraint("outstanding >= 0", name="not_negative"),
+        UniqueConstraint("batch_id", "position"),
+        UniqueConstraint("batch_id", "custom_id"),
+        Index(
+            "ix_job_to_plan",
+            "batch_id",
+            "position",
+            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_job_to_advance",
+            "batch_id",
+            "id",
+            sqlite_where=text("state = 'running' AND outstanding = 0"),
+            postgresql_where=text("state = 'running' AND outstanding = 0"),
+        ),
+    )
+
+    id: str = Field(sa_type=Id, primary_key=True)
+    batch_id: str = Field(sa_type=Id, foreign_key="batch.id")
+    account_id: str = Field(sa_type=Id)
+    position: int
+    custom_id: str = Field(sa_type=Id)
+    state: str = Field(default=JobState.QUEUED.value, sa_type=Word)
+    round: int = 0
+    outstanding: int = 0  # open calls of the current round
+    reason: str | None = Field(default=None, sa_type=Word)
+    message: str | None = Field(default=None, sa_type=LongText)
+    closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class StoredText(Table, table=True):
+    """Text of a job or a call, by its id and kind: all that privacy is about is in here.
+
+    `prompt` (a job's messages and reference), `request` (a call's own messages and
+    parameters, where they are not the job's), `answer`, `extra` (reasoning and tool calls).
+    """
+
+    __tablename__ = "stored_text"
+    __table_args__ = (
+        CheckConstraint("kind IN ('prompt', 'request', 'answer', 'extra')", name="kind_known"),
+    )
+
+    owner_id: str = Field(sa_type=Id, primary_key=True)
+    kind: str = Field(sa_type=Word, primary_key=True)
+    batch_id: str = Field(sa_type=Id, index=True)
+    body: str = Field(sa_type=LongText)
+
+
+class StoredVerdict(Table, table=True):
+    """The judges' verdict on a job; `body` is the whole of it, as JSON."""
+
+    __tablename__ = "verdict"
+
+    job_id: str = Field(sa_type=Id, primary_key=True, foreign_key="job.id")
+    batch_id: str = Field(sa_type=Id, index=True)
+    winner: str | None = Field(default=None, sa_type=LongText)
+    abstained: int = 0
+    body: str = Field(sa_type=LongText)
+
+
+class InputFile(Table, table=True):
+    """An uploaded input file; the bytes are in file storage, under the file's id."""
+
+    __tablename__ = "file"
+
+    id: str = Field(sa_type=Id, primary_key=True)
+    account_id: str = Field(sa_type=Id, foreign_key="account.id", index=True)
+    filename: str = Field(sa_type=LongText)
+    bytes: int = Field(sa_type=Nanos)
+    sha256: str = Field(sa_type=Word)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class IdempotencyKey(Table, table=True):
+    """A submission seen before: the same key with the same bytes is the same batch."""
+
+    __tablename__ = "idempotency_key"
+
+    account_id: str = Field(sa_type=Id, primary_key=True)
+    key: str = Field(sa_type=LongText, primary_key=True)
+    body_sha256: str = Field(sa_type=Word)
+    batch_id: str = Field(sa_type=Id)
+    created_at: datetime = Field(sa_type=UTCDateTime, index=True)

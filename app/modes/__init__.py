@@ -1,0 +1,1 @@
+"""Modes: how a job is answered, as pure plans of rounds."""

@@ -1,0 +1,181 @@
+"""What a judge is told and shown, and the shape of what it must answer.
+
+A judge call has two messages. The system message is ours alone: how to judge, and nothing
+of any contestant. The user message shows the material, as data, and lists the ids:
+
+    <<data 5kq3vj2mzx7c6d4a>>
+    {"task":[…],"contestants":[{"id":"x7f2qa","answer":"…"},…]}
+    <<end 5kq3vj2mzx7c6d4a>>
+
+The document is one line of JSON: split the message on line feeds (nothing else), find
+the line that starts with `<<data `, and read the next. Its fields:
+
+- `task`: the job's conversation, `[{"role": "user", "text": "…"}, …]`
+- `task_messages_left_out`: how many of its messages are not shown; only where some are not
+- `reference`: `{"text": "…"}`, the job's reference answer; only where it has one
+- `criteria`: `[{"id": "c1", "criterion": "correct"}, …]`; only where the batch has some
+- `contestants`: `[{"id": "x7f2qa", "answer": "…"}, …]`, in an order of this call's own
+
+A text that was too long is cut, and the object that holds it has `shortened_from`, its
+length before. Where the task has images, the message's content is a list: this text, then
+the images. A repair adds the judge's own earlier answer to the end of the user message.
+
+The answer is one JSON object, asked for as `response_format` json_schema `verdict`:
+
+    {"scores": {"x7f2qa": {"reasoning": "…", "criteria": {"c1": 8}, "score": 7.5}, …},
+     "overall": "…"}
+
+with every contestant's id once, scores from 0 to 10, and `criteria` only where there are some.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app.domain.prompt import ImagePart, Message, TextPart
+from app.modes import judge_wording as wording
+from app.modes.draw import Draw
+from app.modes.judge_material import Excerpt, Material, cut
+
+SCORE_MAX = 10
+#: Half points: fine enough to part close answers, coarse enough to mean something.
+SCORE_STEPS = [half // 2 if half % 2 == 0 else half / 2 for half in range(2 * SCORE_MAX + 1)]
+PREVIOUS_CHARS_MAX = 8_000
+
+_ID_CHARS = 6
+#: Line breaks to Unicode, though not to JSON: escaped, so that the document stays one line.
+_LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What one judge is asked, and the contestants behind the ids, in the order shown."""
+
+    messages: list[Message]
+    contestants: dict[str, str]
+
+
+def put_question(material: Material, criteria: Sequence[str], *seed: str) -> Question:
+    """Ask a judge. The seed decides the ids, the order and the fence."""
+    request, contestants = _request(material, criteria, seed)
+    return Question(_messages(material, criteria, request), contestants)
+
+
+def put_again(
+    material: Material, criteria: Sequence[str], *seed: str, previous: str, problem: str
+) -> Question:
+    """Ask a judge once more, showing it the answer that could not be used, and why."""
+    request, contestants = _request(material, criteria, seed)
+    repair = wording.REPAIR.format(
+        fence=Draw(*seed, "again", avoid=_all_text(material) + previous).unused("fence"),
+        document=_one_line(_excerpt("answer", cut(previous, PREVIOUS_CHARS_MAX))),
+        problem=problem,
+    )
+    # In the same message: there are chat templates that refuse two user messages in a row,
+    # and vendors that refuse an empty message of the assistant's.
+    return Question(_messages(material, criteria, request + repair), contestants)
+
+
+def verdict_format(contestants: Sequence[str], criteria: Sequence[str]) -> dict[str, Any]:
+    """The `response_format` that asks for a verdict on these ids.
+
+    Each id is a required property, so that a server which decodes by the schema can neither
+    leave a contestant out nor score one twice. Scores are listed, because many vendors take
+    no bounds on numbers.
+    """
+    score = {"type": "number", "enum": SCORE_STEPS}
+    parts: dict[str, Any] = {"reasoning": {"type": "string"}}
+    if criteria:
+        parts["criteria"] = _object(dict.fromkeys(criterion_ids(criteria), score))
+    parts["score"] = score
+    assessments = {key: {"$ref": "#/$defs/assessment"} for key in contestants}
+    schema = _object({"scores": _object(assessments), "overall": {"type": "string"}})
+    schema["$defs"] = {"assessment": _object(parts)}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "verdict", "strict": True, "schema": schema},
+    }
+
+
+def criterion_ids(criteria: Sequence[str]) -> list[str]:
+    """The ids that criteria have in a question: vendors restrict what a property may be called."""
+    return [f"c{place}" for place in range(1, len(criteria) + 1)]
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _request(
+    material: Material, criteria: Sequence[str], seed: Sequence[str]
+) -> tuple[str, dict[str, str]]:
+    """The user message, and the contestants behind its ids."""
+    draw = Draw(*seed, avoid=_all_text(material))
+    contestants = {
+        draw.unused("id", label, chars=_ID_CHARS): label for label in draw.order(material.answers)
+    }
+    request = wording.REQUEST.format(
+        fence=draw.unused("fence"),
+        document=_one_line(_document(material, criteria, contestants)),
+        ids=", ".join(contestants),
+    )
+    return request, contestants
+
+
+def _document(
+    material: Material, criteria: Sequence[str], contestants: Mapping[str, str]
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "task": [{"role": role} | _excerpt("text", text) for role, text in material.task]
+    }
+    if material.left_out:
+        shown["task_messages_left_out"] = material.left_out
+    if material.reference is not None:
+        shown["reference"] = _excerpt("text", material.reference)
+    if criteria:
+        shown["criteria"] = [
+            {"id": key, "criterion": criterion}
+            for key, criterion in zip(criterion_ids(criteria), criteria, strict=True)
+        ]
+    shown["contestants"] = [
+        {"id": key} | _excerpt("answer", material.answers[label])
+        for key, label in contestants.items()
+    ]
+    return shown
+
+
+def _excerpt(name: str, excerpt: Excerpt) -> dict[str, Any]:
+    if excerpt.shortened_from is None:
+        return {name: excerpt.text}
+    return {name: excerpt.text, "shortened_from": excerpt.shortened_from}
+
+
+def _one_line(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False).translate(_LINE_BREAKS)
+
+
+def _messages(material: Material, criteria: Sequence[str], request: str) -> list[Message]:
+    has_reference = material.reference is not None
+    system = wording.INSTRUCTIONS.format(
+        given=(wording.GIVEN_REFERENCE if has_reference else "")
+        + (wording.GIVEN_CRITERIA if criteria else ""),
+        steps=(wording.STEP_REFERENCE if has_reference else "")
+        + (wording.STEP_CRITERIA if criteria else ""),
+        form=wording.FORM_CRITERIA if criteria else wording.FORM,
+    )
+    shown: list[TextPart | ImagePart] = [TextPart(request), *material.images]
+    return [Message("system", system), Message("user", shown if material.images else request)]
+
+
+def _all_text(material: Material) -> str:
+    """Every text that a contestant or a client wrote: none may hold an id or a fence of ours."""
+    texts = [excerpt.text for _, excerpt in material.task]
+    texts += [excerpt.text for excerpt in material.answers.values()]
+    texts.append("" if material.reference is None else material.reference.text)
+    return "\n".join(texts)

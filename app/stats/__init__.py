@@ -1,0 +1,1 @@
+"""What may be said of the numbers: estimates, each with its uncertainty."""
