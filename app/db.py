@@ -5,6 +5,7 @@ differ:
 
     {now}                     this moment by the store's clock, not the transaction's start
     {after_ms(expression)}    that many milliseconds from now
+    {age_s(expression)}       how many seconds ago a moment was; negative in the future
     {rows(id text, n int)}    the JSON array `:rows` as a table `d` with these columns
     {lock} {skip_locked}      row locks where there are any; SQLite locks the whole store
 """
@@ -20,6 +21,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
@@ -158,7 +160,8 @@ class Store:
         """A statement for this store, from one with tokens (see the module's own words)."""
         return _render(statement, self.is_sqlite)
 
-    def now(self, session: Session) -> datetime:
+    @staticmethod
+    def now(session: Session) -> datetime:
         """This moment by the store's clock, aware."""
         moment = session.connection().execute(sa.select(db_now())).scalar_one()
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -184,6 +187,15 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def insert_once(tx: Tx, row: SQLModel) -> bool:
+    """Insert a row unless a unique constraint says that it is there; whether it was not."""
+    connection = tx.connection()
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(type(row)).values(row.model_dump()).on_conflict_do_nothing()
+    # Counted by what comes back: PostgreSQL's driver does not always know the row count.
+    return connection.execute(statement.returning(sa.literal(1))).first() is not None
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -232,6 +244,12 @@ def _after_ms(is_sqlite: bool, argument: str) -> str:
     return f"(clock_timestamp() + ({argument}) * interval '1 millisecond')"
 
 
+def _age_s(is_sqlite: bool, argument: str) -> str:
+    if is_sqlite:
+        return f"((julianday('now') - julianday({argument})) * 86400.0)"
+    return f"EXTRACT(EPOCH FROM clock_timestamp() - {argument})"
+
+
 def _rows(is_sqlite: bool, argument: str) -> str:
     if not is_sqlite:
         return rf"jsonb_to_recordset(CAST(:rows AS jsonb)) AS d({argument})"
@@ -243,9 +261,11 @@ def _rows(is_sqlite: bool, argument: str) -> str:
 _TOKENS: dict[str, Callable[[bool, str], str]] = {
     "now": _now,
     "after_ms": _after_ms,
+    "age_s": _age_s,
     "rows": _rows,
     # NO KEY: a foreign key's check takes a key share lock, which this one does not block.
     "lock": lambda is_sqlite, _: "" if is_sqlite else "FOR NO KEY UPDATE",
+    "lock_call": lambda is_sqlite, _: "" if is_sqlite else "FOR NO KEY UPDATE OF call",
     "skip_locked": lambda is_sqlite, _: "" if is_sqlite else "FOR NO KEY UPDATE SKIP LOCKED",
 }
 
@@ -259,4 +279,4 @@ def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or type(error).__name__)[:300]
 
 
-__all__ = ["Store", "Tx", "db_now", "in_ms", "sqlite_time"]
+__all__ = ["Store", "Tx", "db_now", "in_ms", "insert_once", "sqlite_time"]

@@ -17,6 +17,7 @@ QUEUE = "overnight"
 NAMESPACE = "overnight"
 #: Consumers that sleep between polls are woken through this channel.
 NUDGE_CHANNEL = "overnight:nudge"
+HEARTBEAT_TIMEOUT_MS = 30_000
 _BROKER_TIMEOUT_S = 2.0
 #: How long a broker that failed is left alone: a hint is never worth waiting for.
 _BROKER_PAUSE_S = 2.0
@@ -98,5 +99,5 @@ def make_broker(url: str) -> RedisBroker:
         middleware=[],
         namespace=NAMESPACE,
         maintenance_chance=1_000_000,
-        heartbeat_timeout=30_000,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
     )

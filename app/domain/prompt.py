@@ -14,7 +14,7 @@ TEXT_CHARS_MAX = 4_000_000
 Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)]
 
 
-class ImageUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ImageUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where an image is: a data URI, or an https URL that the vendor fetches."""
 
     url: Text

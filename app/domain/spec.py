@@ -1,11 +1,10 @@
 """What a client submits: a batch's settings, and the lines of its input."""
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.domain.prompt import Messages, Text
 
@@ -15,6 +14,10 @@ CUSTOM_ID_CHARS_MAX = 64
 
 Name = Annotated[str, StringConstraints(max_length=200)]
 ModelName = Annotated[str, StringConstraints(min_length=3, max_length=256)]
+
+
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
 
 class _Body(BaseModel):
@@ -60,11 +63,11 @@ class BatchBody(_Body):
     budget_usd: Decimal | None = Field(default=None, gt=0, le=1_000_000)
     unpriced: Literal["refuse", "allow"] = "refuse"
     priority: int = Field(default=5, ge=0, le=9)
-    not_before: datetime | None = None
+    not_before: AwareDatetime | None = None
     deadline: str | None = "24h"
     at_most_once: bool = False
     webhook: WebhookBody | None = None
-    metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
+    metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)
 
 
 class JobLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -37,6 +37,7 @@ class Sender(Protocol):
             OutcomeUnknownError: the request left, and no whole answer came in time.
             MalformedCompletionError: the decoded answer is over the cap on bytes.
             AddressRefusedError: the address guard does not allow the host.
+            ProviderRefusedError: the request cannot be written as HTTP.
         """
         ...
 

@@ -72,13 +72,13 @@ class Batch(Table, table=True):
 
 
 class BatchSpec(Table, table=True):
-    """What the batch asks: its plan and the client's own metadata, both JSON."""
+    """What the batch asks, as JSON: what the client wrote, but for jobs and secrets, and its plan."""
 
     __tablename__ = "batch_spec"
 
     batch_id: str = Field(sa_type=Id, primary_key=True, foreign_key="batch.id")
     plan: str = Field(sa_type=LongText)
-    client_metadata: str = Field(default="{}", sa_type=LongText)
+    body: str = Field(sa_type=LongText)
 
 
 class Job(Table, table=True):

@@ -22,14 +22,18 @@ ANSWERS_CHARS_MAX = 64_000
 #: Phrases by which an answer speaks to its judge instead of to its reader. A hint that is
 #: shown beside the score, not a defence: whoever wants to get past it will.
 _ADDRESSES_JUDGE = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\s+(?:\w+\s+){0,3}(?:instructions?|rules|rubrics?|criteria)\b"
-    r"|\b(?:dear|hey|hello|attention|note\s+to(?:\s+the)?)[\s,:]+(?:judges?|graders?|evaluators?)\b"
-    r"|\byou\s+are\s+(?:now\s+)?(?:the|a|an)\s+(?:\w+\s+)?(?:judge|grader|evaluator)\b"
-    r"|\b(?:give|award|assign|rate|score|grade|rank)\s+(?:me|us|this|my|it)\b.{0,60}?"
-    r"\b(?:10|ten|full|highest|top|best|maximum|perfect|first)\b"
-    r'|"scores?"\s*:\s*(?:\{|\[|10\b|9\b)'
-    r"|<<\s*(?:data|end|previous)\b|</?\s*contestants?\s*>",
-    re.IGNORECASE,
+    r"\b(?:ignore|disregard|forget|override)\s+(?:\w+\s+){0,3}(?:instruction|rule|rubric|criteria)"
+    r"|\b(?:dear|hey|hello|attention|note\s+to(?:\s+the)?)[\s,:]+(?:judge|grader|evaluator)"
+    r"|\byou\s+are\s+(?:now\s+)?(?:the|a|an)\s+(?:\w+\s+)?(?:judge|grader|evaluator)"
+    r"|\b(?:give|award|assign|rate|score|grade|rank)\s+(?:me|us|this|my|it)\b"
+    r".{0,60}?\b(?:scores?|marks?|points|ratings?|10)\b"
+    r'|"scores?"\s*:\s*(?:\{|\[|9|10)'
+    r"|<<\s*(?:data|end|previous)\b|</?\s*contestant"
+)
+#: No phrase is without one of these, and looking for them is many times faster.
+_TELLING = (
+    *("instruction", "rule", "rubric", "criteria", "judge", "grader", "evaluator"),
+    *("score", "mark", "points", "rating", "10", "<<", "contestant"),
 )
 
 
@@ -92,7 +96,8 @@ def cut(text: str, chars_max: int) -> Excerpt:
 
 def addresses_judge(text: str) -> bool:
     """Whether an answer seems to speak to its judge."""
-    return _ADDRESSES_JUDGE.search(text) is not None
+    lowered = text.lower()
+    return any(word in lowered for word in _TELLING) and bool(_ADDRESSES_JUDGE.search(lowered))
 
 
 def _cut_all(texts: Sequence[str], total_max: int) -> list[Excerpt]:

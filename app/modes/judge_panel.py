@@ -24,11 +24,16 @@ def panel_verdict(
     contestants; `addressing` names the contestants whose answer seems to speak to the judge.
     Contestants with the same mean share a rank, and if they are the best there is no winner.
     """
-    judged = [score for verdict in spoken.values() for score in verdict.scores]
-    means = {
-        variant.label: _mean([score.score for score in judged if score.label == variant.label])
+    judged = [
+        score
+        for verdict in spoken.values()
         for variant in plan.variants
-        if any(score.label == variant.label for score in judged)
+        for score in verdict.scores
+        if score.label == variant.label
+    ]
+    labels = dict.fromkeys(score.label for score in judged)
+    means = {
+        label: _mean([score.score for score in judged if score.label == label]) for label in labels
     }
     marked, own = set(addressing), _self_judged(plan, spoken)
     scores = [

@@ -46,7 +46,7 @@ PREVIOUS_CHARS_MAX = 8_000
 
 _ID_CHARS = 6
 #: Line breaks to Unicode, though not to JSON: escaped, so that the document stays one line.
-_LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -157,7 +157,10 @@ def _excerpt(name: str, excerpt: Excerpt) -> dict[str, Any]:
 
 
 def _one_line(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False).translate(_LINE_BREAKS)
+    line = json.dumps(document, ensure_ascii=False)
+    for char in _LINE_BREAKS:
+        line = line.replace(char, f"\\u{ord(char):04x}")
+    return line
 
 
 def _messages(material: Material, criteria: Sequence[str], request: str) -> list[Message]:

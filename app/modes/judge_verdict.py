@@ -98,7 +98,8 @@ class _Reader:
 
     def __init__(self, judge: str, contestants: Mapping[str, str], criteria: Sequence[str]) -> None:
         self._judge = judge
-        self._contestants = contestants
+        # A store may have changed their order; what is said of them must not depend on it.
+        self._contestants = dict(sorted(contestants.items()))
         self._criteria = dict(zip(criterion_ids(criteria), criteria, strict=True))
         self._problems: list[str] = []
 

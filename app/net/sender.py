@@ -2,25 +2,19 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import yarl
 
-from app.domain.errors import (
-    AddressRefusedError,
-    MalformedCompletionError,
-    OutcomeUnknownError,
-    ProviderError,
-    ProviderRefusedError,
-    ProviderUnavailableError,
-)
+from app.domain.errors import AddressRefusedError, OutcomeUnknownError, ProviderError
 from app.domain.wire import Request, Response
 from app.net.addresses import parse_trusted
 from app.net.body import RESPONSE_BYTES_MAX, CappedBody
-from app.net.guard import GuardedResolver, Lookup, Target, target_of
+from app.net.guard import GuardedResolver, Lookup, target_of
+from app.net.outcomes import dropped, no_connection, not_http, not_sendable, timed_out
 
 CONNECT_TIMEOUT_S = 10.0
 #: A connection kept for longer goes to an address that was checked too long ago.
@@ -67,29 +61,23 @@ class GuardedSender:
 
     async def send(self, request: Request, deadline_s: float) -> Response:
         """Send, as `domain.wire.Sender` says, if the guard allows the address."""
-        target = target_of(request.url, self._trusted, allow_http=self._allow_http)
-        url = _url_of(request, target)
+        url = self._allowed_url(request)
         progress = _Progress()
         try:
             async with asyncio.timeout(deadline_s):
                 return await self._exchange(request, url, progress)
         except aiohttp.InvalidURL:
             raise AddressRefusedError from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _no_connection(target, type(error).__name__) from None
+        except aiohttp.ClientConnectorError as error:
+            raise no_connection(request.url, type(error).__name__) from None
         except aiohttp.ClientResponseError:
-            raise MalformedCompletionError(
-                f"{target.host} did not answer in HTTP", reason="bad_http"
-            ) from None
+            raise not_http(request.url) from None
         except TimeoutError:
-            raise _broken_off(target, progress, "timeout") from None
+            raise _broken_off(request, progress, timed_out) from None
         except (aiohttp.ClientError, OSError):
-            raise _broken_off(target, progress, "dropped") from None
+            raise _broken_off(request, progress, dropped) from None
         except ValueError:
-            # A header that cannot be sent. Its value may be a key, and is in the exception.
-            raise ProviderRefusedError(
-                "the request has a header that cannot be sent", reason="not_sendable"
-            ) from None
+            raise not_sendable() from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -111,6 +99,14 @@ class GuardedSender:
             async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
                 body.feed(chunk)
             return Response(answer.status, headers, body.finish())
+
+    def _allowed_url(self, request: Request) -> yarl.URL:
+        target = target_of(request.url, self._trusted, allow_http=self._allow_http)
+        url = yarl.URL(request.url)
+        # Two parsers that read one URL differently are how guards are passed.
+        if (url.scheme, url.host, url.port) != (target.scheme, target.host, target.port):
+            raise AddressRefusedError("the URL can be read in more than one way")
+        return url
 
     def _open_session(self) -> aiohttp.ClientSession:
         # Made on first use, because a session belongs to the loop that runs then.
@@ -137,14 +133,6 @@ class GuardedSender:
         return self._session
 
 
-def _url_of(request: Request, target: Target) -> yarl.URL:
-    url = yarl.URL(request.url)
-    # Two parsers that read one URL differently are how guards are passed.
-    if (url.scheme, url.host, url.port) != (target.scheme, target.host, target.port):
-        raise AddressRefusedError("the URL can be read in more than one way")
-    return url
-
-
 def _tracing() -> aiohttp.TraceConfig:
     async def connected(_session: Any, context: SimpleNamespace, _params: Any) -> None:
         context.trace_request_ctx.has_connection = True
@@ -155,15 +143,9 @@ def _tracing() -> aiohttp.TraceConfig:
     return trace
 
 
-def _no_connection(target: Target, why: str) -> ProviderUnavailableError:
-    return ProviderUnavailableError(
-        f"no connection to {target.host}:{target.port} ({why})", reason="connect"
-    )
-
-
-def _broken_off(target: Target, progress: _Progress, reason: str) -> ProviderError:
-    if not progress.has_connection:
-        return _no_connection(target, reason)
-    return OutcomeUnknownError(
-        f"{target.host} took the request, and no whole answer came ({reason})", reason=reason
-    )
+def _broken_off(
+    request: Request, progress: _Progress, meaning: Callable[[str], OutcomeUnknownError]
+) -> ProviderError:
+    if progress.has_connection:
+        return meaning(request.url)
+    return no_connection(request.url, "it was not made in time, or not at all")

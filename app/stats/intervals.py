@@ -38,9 +38,9 @@ def mean_by_prompt(
     """The mean of scores given as (prompt, score), every prompt counting once; None without any.
 
     The interval is Student's, on the means of the prompts: m ± t(n-1) · s / √n. With equally
-    many scores on each prompt its standard error is that of E. Miller, "Adding Error Bars to
-    Evals" (arXiv:2411.00640, section 2.2: clustered standard errors), but for the factor
-    n / (n - 1) under the root, which matters when prompts are few. `bounds` are the ends of
+    many scores on each prompt its standard error is the clustered one of E. Miller, "Adding
+    Error Bars to Evals" (arXiv:2411.00640), but for the factor n / (n - 1) under the root,
+    which matters when prompts are few. `bounds` are the ends of
     the scale: a mean cannot lie beyond them, so the interval is not shown to.
 
     Scores that are all equal give an interval of no width, which says only that no
@@ -67,7 +67,7 @@ def win_share(wins: float, judged: int, *, confidence: float = CONFIDENCE) -> Es
     """The share of wins among the prompts that were judged; None where none was.
 
     The interval is Wilson's score interval: E. B. Wilson, "Probable inference, the law of
-    succession, and statistical inference", JASA 22 (1927), 209-212; as equation 4 of Brown,
+    succession, and statistical inference", JASA 22 (1927), 209-212; recommended by Brown,
     Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16
     (2001), 101-133. It holds its confidence where shares are near 0 or 1 and prompts few. A
     win that is shared may be counted as a part of one.

@@ -6,7 +6,7 @@ from math import exp, lgamma, log, log1p
 _TINY = 1e-300
 _CLOSE = 1e-14
 _TERMS_MAX = 20_000
-_HALVINGS = 100
+_HALVINGS = 60
 
 
 @lru_cache(maxsize=1024)
@@ -55,7 +55,7 @@ def _incomplete_beta(a: float, b: float, x: float, square: float) -> float:
 
 
 def _fraction(a: float, b: float, x: float) -> float:
-    """The continued fraction of the incomplete beta function, by Lentz's method (DLMF 3.10)."""
+    """The continued fraction of the incomplete beta function, by the modified Lentz method."""
     c, d = 1.0, 1 / _off_zero(1 - (a + b) * x / (a + 1))
     value = d
     for term in range(1, _TERMS_MAX):

@@ -18,6 +18,7 @@ import msgspec
 
 HEADERS_MAX_BYTES = 1 << 20
 START_MAX_S = 10.0
+SETTLE_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class FakeServer:
 
     def __post_init__(self) -> None:
         self._replies: deque[Reply] = deque()
+        self._talks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._stop = asyncio.Event()
@@ -141,14 +143,21 @@ class FakeServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
-        talks = asyncio.all_tasks() - {asyncio.current_task()}
-        for talk in talks:
+        # Connections that are just being accepted become talks first.
+        accepting = asyncio.all_tasks() - self._talks - {asyncio.current_task()}
+        await asyncio.gather(*accepting, return_exceptions=True)
+        await asyncio.sleep(SETTLE_S)
+        for talk in self._talks:
             talk.cancel()
-        await asyncio.gather(*talks, return_exceptions=True)
+        await asyncio.gather(*list(self._talks), return_exceptions=True)
+        await asyncio.sleep(SETTLE_S)  # sockets close a tick later
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
+        task = asyncio.current_task()
+        assert task is not None
+        self._talks.add(task)
         try:
             while not writer.is_closing():
                 seen = await self._read(reader, number)
@@ -159,6 +168,7 @@ class FakeServer:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            self._talks.discard(task)
             writer.close()
 
     async def _read(self, reader: asyncio.StreamReader, number: int) -> Seen:

@@ -317,7 +317,7 @@ def upgrade() -> None:
         "batch_spec",
         sa.Column("batch_id", ID, nullable=False),
         sa.Column("plan", sa.Text(), nullable=False),
-        sa.Column("client_metadata", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_batch_spec_batch_id"),
         sa.PrimaryKeyConstraint("batch_id", name="pk_batch_spec"),
     )

@@ -1,0 +1,51 @@
+"""Accounts: made with a data key and a webhook secret that the vault has already sealed."""
+
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+
+from app.db import Store, Tx
+from app.domain.errors import NotFoundError
+from app.models import Account
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKeys:
+    """What the vault made for an account: it names the account, so the id comes first."""
+
+    account_id: str
+    data_key_wrapped: str
+    data_key_kid: str
+    webhook_secret_sealed: str
+
+
+def create_account(tx: Tx, keys: AccountKeys, name: str) -> Account:
+    """Make an account, with no credits."""
+    account = Account(
+        id=keys.account_id,
+        name=name,
+        created_at=Store.now(tx),
+        data_key_wrapped=keys.data_key_wrapped,
+        data_key_kid=keys.data_key_kid,
+        webhook_secret_sealed=keys.webhook_secret_sealed,
+    )
+    tx.add(account)
+    tx.flush()
+    return account
+
+
+def get_account(session: Session, account_id: str) -> Account:
+    """The account.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    account = session.get(Account, account_id)
+    if account is None:
+        raise NotFoundError(f"there is no account {account_id!r}")
+    return account
+
+
+def first_account_id(session: Session) -> str | None:
+    """The oldest account's id: on one machine, the local account's."""
+    return session.exec(select(Account.id).order_by(col(Account.id)).limit(1)).first()

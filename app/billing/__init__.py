@@ -1,0 +1,1 @@
+"""Money: what calls cost, what batches may spend, and whose credits paid."""

@@ -1,0 +1,153 @@
+"""Turns a mode's planned calls into rows: bounds and prices fixed, queued and announced."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlmodel import Session
+
+from app.billing.bound import input_tokens_max
+from app.billing.pricing import price_of
+from app.db import Store, Tx
+from app.domain.ids import Prefix, new_ids
+from app.domain.plan import Plan, PlannedCall
+from app.domain.prompt import Messages, Params
+from app.domain.states import Billed, Role
+from app.models import Batch, BatchSpec, Call, Lane, StoredText
+from app.pipeline.lanes import lanes_for, variants_of
+
+CALL_COLUMNS = (
+    "id", "job_id", "batch_id", "account_id", "lane_id", "model", "label", "role", "round",
+    "rank", "meta", "state", "due_at", "epoch", "attempts", "unknowns", "crash_count",
+    "max_tokens", "tokens_bound", "worst_nanos", "created_at",
+)  # fmt: skip
+TEXT_COLUMNS = ("owner_id", "kind", "batch_id", "body")
+#: What the governor counts for the output of a call that has no bound of its own.
+OUTPUT_TOKENS_GUESS = 1024
+
+#: `backlog.due_at` only ever moves forward in time here; dispatch moves it back.
+_ANNOUNCE = """
+INSERT INTO backlog (lane_id, model, batch_id, account_id, due_at)
+SELECT d.lane_id, d.model, d.batch_id, d.account_id, {after_ms(d.delay_ms)}
+FROM {rows(lane_id text, model text, batch_id text, account_id text, delay_ms int)}
+WHERE true ORDER BY d.lane_id, d.model, d.batch_id
+ON CONFLICT (lane_id, model, batch_id)
+DO UPDATE SET due_at = CASE WHEN backlog.due_at < excluded.due_at
+                            THEN backlog.due_at ELSE excluded.due_at END
+"""
+
+
+class CallRequest(msgspec.Struct, frozen=True):
+    """What a call asks, where that is not its job's prompt with its variant's parameters."""
+
+    messages: Messages | None
+    params: Params
+
+
+@dataclass(slots=True)
+class BatchContext:
+    """What planning a batch's calls needs to know, read once per transaction."""
+
+    batch: Batch
+    plan: Plan
+    lanes: dict[str, Lane]
+    max_tokens_default: int
+    variants: dict[tuple[Role, str], Params] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Index the plan's variants, to tell which calls ask just what their variant says."""
+        self.variants = {
+            (Role.JUDGE if name == "judge.judges" else Role.CANDIDATE, variant.label): variant.params
+            for name, variant in variants_of(self.plan)
+        }
+
+    def bound_of(self, params: Params, lane: Lane) -> int | None:
+        """The bound on output tokens that is sent: ours, where money needs one and none is set."""
+        needs_bound = self.batch.cap_nanos is not None or lane.billed == Billed.CREDITS
+        return params.max_tokens or (self.max_tokens_default if needs_bound else None)
+
+
+def load_context(session: Session, batch: Batch, max_tokens_default: int) -> BatchContext:
+    """Read the batch's plan and its lanes."""
+    spec = session.get_one(BatchSpec, batch.id)
+    plan = msgspec.json.decode(spec.plan, type=Plan)
+    providers = [variant.ref.provider for _, variant in variants_of(plan)]
+    lanes = lanes_for(session, batch.account_id, providers)
+    return BatchContext(batch, plan, lanes, max_tokens_default)
+
+
+@dataclass(frozen=True, slots=True)
+class JobCalls:
+    """The calls of one job's next round, still to be written."""
+
+    job_id: str
+    position: int
+    round: int
+    prompt: Messages
+    calls: Sequence[PlannedCall]
+
+
+def insert_calls(
+    tx: Tx, store: Store, context: BatchContext, jobs: Iterable[JobCalls], now: datetime
+) -> set[tuple[str, str]]:
+    """Write the rounds' calls and announce them; answers (provider, lane) pairs to hint."""
+    calls: list[tuple[Any, ...]] = []
+    texts: list[tuple[str, str, str, str]] = []
+    for job in jobs:
+        prompt_tokens = input_tokens_max(job.prompt)
+        ids = new_ids(Prefix.CALL, len(job.calls))
+        for call_id, planned in zip(ids, job.calls, strict=True):
+            lane = context.lanes[planned.ref.provider]
+            calls.append(_call_row(context, job, planned, lane, (call_id, now, prompt_tokens)))
+            if planned.messages is not None or planned.params != context.variants.get(
+                (planned.role, planned.label)
+            ):
+                request = CallRequest(planned.messages, planned.params)
+                body = msgspec.json.encode(request).decode()
+                texts.append((call_id, "request", context.batch.id, body))
+    store.insert_rows(tx, Call, CALL_COLUMNS, calls)
+    if texts:
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
+    lane_at, model_at = CALL_COLUMNS.index("lane_id"), CALL_COLUMNS.index("model")
+    queued = {(row[lane_at], row[model_at]) for row in calls}
+    announce(tx, store, [(lane, model, context.batch.id, context.batch.account_id, 0) for lane, model in queued])
+    lanes = {lane.id: lane.provider for lane in context.lanes.values()}
+    return {(lanes[lane_id], lane_id) for lane_id, _ in queued}
+
+
+def _call_row(
+    context: BatchContext,
+    job: JobCalls,
+    planned: PlannedCall,
+    lane: Lane,
+    fixed: tuple[str, datetime, int],
+) -> tuple[Any, ...]:
+    call_id, now, prompt_tokens = fixed
+    if planned.messages is not None or planned.params.response_format or planned.params.extra:
+        messages = job.prompt if planned.messages is None else planned.messages
+        prompt_tokens = input_tokens_max(messages, planned.params)
+    max_tokens = context.bound_of(planned.params, lane)
+    price = price_of(planned.ref.provider, planned.ref.model)
+    worst = None if price is None or max_tokens is None else price.worst_nanos(prompt_tokens, max_tokens)
+    meta = None if planned.meta is None else msgspec.json.encode(planned.meta).decode()
+    # fmt: off
+    return (
+        call_id, job.job_id, context.batch.id, context.batch.account_id, lane.id,
+        planned.ref.model, planned.label, planned.role.value, job.round, job.position, meta,
+        "queued", now, 0, 0, 0, 0,
+        max_tokens, prompt_tokens + (max_tokens or OUTPUT_TOKENS_GUESS), worst, now,
+    )
+    # fmt: on
+
+
+def announce(tx: Tx, store: Store, rows: Sequence[tuple[str, str, str, str, int]]) -> None:
+    """Say in the backlog that (lane, model, batch, account) has calls due in so many ms."""
+    if not rows:
+        return
+    names = ("lane_id", "model", "batch_id", "account_id", "delay_ms")
+    tx.execute(
+        store.sql(_ANNOUNCE),
+        {"rows": msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()},
+    )

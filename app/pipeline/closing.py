@@ -1,0 +1,149 @@
+"""Closing what a batch that ends early still has open, a window of its jobs per transaction.
+
+Calls in `sending` are left to their workers: what they bring is recorded and charged
+truthfully, and their jobs close when they are back.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from app.db import Store, Tx
+from app.domain.states import CallState, EndReason, JobState
+from app.models import Batch, Job
+from app.pipeline.advance import JOB_END, count_jobs
+from app.pipeline.record import count_down, hint_ready
+from app.pipeline.services import Services
+
+_WINDOW = 500
+CALL_END = {
+    EndReason.CANCELLED: CallState.CANCELLED,
+    EndReason.EXPIRED: CallState.EXPIRED,
+    EndReason.BUDGET_EXHAUSTED: CallState.FAILED,
+}
+_CLOSE_CALLS = """
+WITH c AS MATERIALIZED (
+  SELECT call.id FROM {rows(id text)} JOIN call ON call.job_id = d.id
+  WHERE call.state = 'queued' ORDER BY call.id {lock_call}
+)
+UPDATE call SET state = :state, reason = :reason, message = :message, closed_at = {now},
+  waiting_since = NULL
+FROM c WHERE call.id = c.id
+RETURNING call.job_id
+"""
+_CLOSE_WAITING = """
+WITH c AS MATERIALIZED (
+  SELECT id FROM call
+  WHERE lane_id = :lane AND state = 'queued' AND created_at <= {after_ms(:waited_ms)}
+  ORDER BY id LIMIT :n {lock}
+)
+UPDATE call SET state = 'failed', reason = :reason, message = :message, closed_at = {now},
+  waiting_since = NULL
+FROM c WHERE call.id = c.id
+RETURNING call.job_id, call.batch_id
+"""
+_CLOSE_JOBS = """
+UPDATE job SET state = d.state, reason = d.reason, closed_at = {now}
+FROM {rows(id text, state text, reason text)}
+WHERE job.id = d.id AND job.state = 'queued'
+"""
+_COUNT_CALLS = "UPDATE batch SET calls_closed = calls_closed + :n WHERE id = :batch"
+
+
+def close_open_work(services: Services, batch_id: str) -> int:
+    """Close the queued calls and unplanned jobs of a batch that ends early; answers how many."""
+    closed, after = 0, -1
+    while True:
+        with services.store.transaction() as tx:
+            batch = tx.get(Batch, batch_id)
+            if batch is None or batch.ending is None or batch.closed_at is not None:
+                return closed
+            window = tx.exec(
+                select(Job.id, Job.position, Job.state)
+                .where(Job.batch_id == batch_id, col(Job.position) > after)
+                .where(col(Job.state).in_([JobState.QUEUED, JobState.RUNNING]))
+                .order_by(col(Job.position))
+                .limit(_WINDOW)
+            ).all()
+            if not window:
+                return closed
+            closed += _close_window(tx, services, batch, [row[0] for row in window])
+            after = window[-1][1]
+
+
+def _close_window(tx: Tx, services: Services, batch: Batch, job_ids: Sequence[str]) -> int:
+    ending = EndReason(batch.ending)
+    rows = tx.execute(
+        services.store.sql(_CLOSE_CALLS),
+        {
+            "rows": msgspec.json.encode([{"id": job_id} for job_id in job_ids]).decode(),
+            "state": CALL_END[ending].value,
+            "reason": ending.value,
+            "message": None,
+        },
+    ).all()
+    ready = count_down(tx, services.store, Counter(row[0] for row in rows))
+    jobs = _close_unplanned(tx, services, job_ids, ending)
+    _count_calls(tx, services.store, batch.id, len(rows))
+    if jobs:
+        count_jobs(tx, services, batch.id, Counter({JOB_END[ending]: jobs}))
+    hint_ready(tx, services, ready)
+    return len(rows) + jobs
+
+
+def _close_unplanned(
+    tx: Tx, services: Services, job_ids: Sequence[str], ending: EndReason
+) -> int:
+    queued = tx.exec(
+        select(Job.id)
+        .where(col(Job.id).in_(job_ids), Job.state == JobState.QUEUED)
+        .order_by(col(Job.id))
+        .with_for_update(key_share=True)
+    ).all()
+    if not queued:
+        return 0
+    rows = [{"id": id_, "state": JOB_END[ending].value, "reason": ending.value} for id_ in queued]
+    statement = services.store.sql(_CLOSE_JOBS)
+    return sa_rowcount(tx.execute(statement, {"rows": msgspec.json.encode(rows).decode()}))
+
+
+def sa_rowcount(result: sa.Result[tuple[object, ...]]) -> int:
+    """How many rows a statement changed."""
+    return int(getattr(result, "rowcount", 0))
+
+
+def _count_calls(tx: Tx, store: Store, batch_id: str, closed: int) -> None:
+    if closed:
+        tx.execute(store.sql(_COUNT_CALLS), {"batch": batch_id, "n": closed})
+
+
+def close_waiting(
+    services: Services, lane_id: str, *, reason: str, message: str, waited_s: float
+) -> int:
+    """End a lane's queued calls that have waited so long already; answers how many.
+
+    For lanes that cannot send: parked beyond `wait_max_s`, or closed since their key is gone.
+    """
+    closed = 0
+    while True:
+        with services.store.transaction() as tx:
+            rows = tx.execute(
+                services.store.sql(_CLOSE_WAITING),
+                {
+                    "lane": lane_id,
+                    "n": _WINDOW,
+                    "reason": reason,
+                    "message": message,
+                    "waited_ms": -round(waited_s * 1000),
+                },
+            ).all()
+            ready = count_down(tx, services.store, Counter(row[0] for row in rows))
+            for batch_id, count in sorted(Counter(row[1] for row in rows).items()):
+                _count_calls(tx, services.store, batch_id, count)
+            hint_ready(tx, services, ready)
+        closed += len(rows)
+        if len(rows) < _WINDOW:
+            return closed

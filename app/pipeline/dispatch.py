@@ -1,0 +1,296 @@
+"""dispatch: what is due, and claiming it. The pump in `workers` turns; this is its turn.
+
+A claim is one transaction: calls are taken and their attempts written, and last, by the lock
+order, their worst case is reserved on the batch's budget. If that does not fit, nothing was
+claimed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from app.billing.budget import reserve
+from app.db import Store, Tx
+from app.domain.plan import Plan
+from app.domain.prompt import Messages, Params, Prompt
+from app.domain.states import BatchState, Billed, EndReason, LaneState, Role
+from app.models import Backlog, Batch, BatchSpec, Lane
+from app.pipeline.calls import CallRequest
+from app.pipeline.lanes import variants_of
+from app.pipeline.outcomes import ClaimedCall
+from app.pipeline.record import end_early
+from app.pipeline.services import Services
+from app.queue import Step, send_after_commit
+
+_CLAIM = """
+WITH c AS MATERIALIZED (
+  SELECT id FROM call
+  WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
+    AND due_at <= {now}
+  ORDER BY rank, id LIMIT :n {skip_locked}
+)
+UPDATE call SET state = 'sending', epoch = epoch + 1, worker_id = :worker
+FROM c WHERE call.id = c.id
+RETURNING call.id, call.epoch, call.job_id, call.account_id, call.label, call.role,
+  call.attempts, call.unknowns, call.crash_count, {age_s(call.waiting_since)}, call.max_tokens,
+  call.tokens_bound, call.worst_nanos, call.rank
+"""
+_WRITE_ATTEMPTS = """
+INSERT INTO attempt (call_id, epoch, worker_id, state, started_at, worst_nanos)
+SELECT d.id, d.epoch, :worker, 'sending', {now}, d.worst
+FROM {rows(id text, epoch int, worst bigint)}
+"""
+_TEXTS = """
+SELECT t.owner_id, t.body FROM {rows(id text, kind text)}
+JOIN stored_text t ON t.owner_id = d.id AND t.kind = d.kind
+"""
+_GUARD = """
+SELECT lane.state, lane.provider, lane.billed, lane.base_url, provider_key.id,
+  EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
+FROM lane LEFT JOIN provider_key ON provider_key.lane_id = lane.id WHERE lane.id = :lane
+"""
+_NEXT_DUE = """
+SELECT MIN(due_at) FROM call
+WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
+"""
+_LOCK_BACKLOG = """
+SELECT 1 FROM backlog WHERE lane_id = :lane AND model = :model AND batch_id = :batch {lock}
+"""
+_DROP_BACKLOG = """
+DELETE FROM backlog WHERE lane_id = :lane AND model = :model AND batch_id = :batch
+"""
+_SET_BACKLOG = """
+UPDATE backlog SET due_at = (SELECT MIN(due_at) FROM call WHERE lane_id = :lane AND model = :model
+                             AND batch_id = :batch AND state = 'queued'),
+  wait_reason = (SELECT wait_reason FROM call WHERE lane_id = :lane AND model = :model
+                 AND batch_id = :batch AND state = 'queued' ORDER BY due_at LIMIT 1)
+WHERE lane_id = :lane AND model = :model AND batch_id = :batch
+"""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the backlog that is due: where calls wait, and what is known of their batch."""
+
+    lane_id: str
+    model: str
+    batch_id: str
+    account_id: str
+    provider: str
+    billed: Billed
+    base_url: str | None
+    rpm: int | None
+    tpm: int | None
+    in_flight: int | None
+    priority: int
+    interactive: bool
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What a claim asks for."""
+        return (self.lane_id, self.model, self.batch_id)
+
+
+class Prepared(msgspec.Struct):
+    """A claimed call with what it asks and what it may be sent with."""
+
+    call: ClaimedCall
+    messages: Messages
+    params: Params
+    base_url: str | None
+    provider_key_id: str | None
+
+
+class Room(StrEnum):
+    """Why a claim got fewer than it asked for."""
+
+    EXHAUSTED = "exhausted"  # nothing more is due just now
+    BUDGET = "budget"  # the budget has no room until calls in flight come back
+    STOPPED = "stopped"  # the batch, the lane or this worker may not send
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim got; `short` says why it got fewer than were asked for."""
+
+    calls: Sequence[Prepared]
+    short: Room | None = None
+
+
+def due_backlog(store: Store) -> list[Entry]:
+    """What is due, over all lanes and batches that may send."""
+    with store.read() as session:
+        now = store.now(session)
+        rows = session.exec(
+            select(Backlog, Lane, Batch.priority, Batch.interactive)
+            .join(Lane, col(Lane.id) == Backlog.lane_id)
+            .join(Batch, col(Batch.id) == Backlog.batch_id)
+            .where(Backlog.due_at <= now, Lane.state == LaneState.OPEN)
+            .where(Batch.state == BatchState.RUNNING, col(Batch.ending).is_(None))
+            .where(sa.not_(col(Batch.paused)))
+        ).all()
+    return [
+        Entry(
+            backlog.lane_id, backlog.model, backlog.batch_id, backlog.account_id, lane.provider,
+            Billed(lane.billed), lane.base_url, lane.rpm, lane.tpm, lane.in_flight, priority,
+            interactive,
+        )
+        for backlog, lane, priority, interactive in rows
+    ]  # fmt: skip
+
+
+def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Claim:
+    """Claim up to `wanted` due calls of one entry, and reserve what they may cost."""
+    store = services.store
+    while True:
+        try:
+            with store.transaction() as tx:
+                calls = _claim_in(tx, store, worker_id, entry, wanted)
+        except _NoRoomError as refusal:
+            if refusal.fits == 0:
+                return _refused(services, entry)
+            wanted = refusal.fits
+            continue
+        except _StoppedError:
+            return Claim((), Room.STOPPED)
+        return Claim(calls, Room.EXHAUSTED if len(calls) < wanted else None)
+
+
+class _StoppedError(Exception):
+    """The lane is not open, or this worker's lease has passed."""
+
+
+class _NoRoomError(Exception):
+    """The budget has room for the first `fits` of the calls."""
+
+    def __init__(self, fits: int) -> None:
+        super().__init__(fits)
+        self.fits = fits
+
+
+def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -> list[Prepared]:
+    guard = tx.execute(store.sql(_GUARD), {"worker": worker_id, "lane": entry.lane_id}).one_or_none()
+    if guard is None or guard[0] != LaneState.OPEN or not guard[5]:
+        raise _StoppedError
+    names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
+    rows = tx.execute(store.sql(_CLAIM), {**names, "n": wanted, "worker": worker_id}).all()
+    if not rows:
+        return []
+    calls = [_claimed(entry, worker_id, row) for row in sorted(rows, key=lambda row: (row[13], row[0]))]
+    written = [{"id": one.id, "epoch": one.epoch, "worst": one.worst_nanos} for one in calls]
+    tx.execute(store.sql(_WRITE_ATTEMPTS), {"worker": worker_id, "rows": _json(written)})
+    prepared = _prepare(tx, store, entry, calls, base_url=guard[3], key_id=guard[4])
+    worst = sum(one.worst_nanos or 0 for one in calls)
+    if not reserve(tx, store, entry.batch_id, worst):
+        raise _NoRoomError(_fitting(tx, entry.batch_id, calls))
+    return prepared
+
+
+def _claimed(entry: Entry, worker_id: str, row: sa.Row[Any]) -> ClaimedCall:
+    (id_, epoch, job, account, label, role, attempts, unknowns, crashes, waited_s, max_tokens,
+     tokens, worst, _) = row  # fmt: skip
+    return ClaimedCall(
+        id_, epoch, job, entry.batch_id, account, entry.lane_id, entry.provider, entry.model,
+        label, Role(role), entry.billed, attempts, unknowns, crashes, float(waited_s or 0),
+        max_tokens, tokens, worst, worker_id,
+    )  # fmt: skip
+
+
+def _fitting(tx: Tx, batch_id: str, calls: Sequence[ClaimedCall]) -> int:
+    """How many of the calls, in their order, the budget has room for; -1 is not possible.
+
+    Raises:
+        _StoppedError: it was not the budget that refused.
+    """
+    batch = tx.get(Batch, batch_id, populate_existing=True)
+    if batch is None or batch.cap_nanos is None or batch.ending or batch.paused:
+        raise _StoppedError
+    room = batch.cap_nanos - batch.reserved_nanos - batch.spent_nanos
+    fits = 0
+    for call in calls[:-1]:  # not all of them did
+        room -= call.worst_nanos or 0
+        if room < 0:
+            break
+        fits += 1
+    return fits
+
+
+def _refused(services: Services, entry: Entry) -> Claim:
+    """The budget has no room for a single call: wait for those in flight, or end the batch."""
+    store = services.store
+    with store.transaction() as tx:
+        batch = tx.exec(
+            select(Batch).where(Batch.id == entry.batch_id).with_for_update(key_share=True)
+        ).one()
+        if batch.reserved_nanos == 0 and batch.ending is None:
+            end_early(tx, store, [batch.id], EndReason.BUDGET_EXHAUSTED)
+            send_after_commit(tx, services.queue, Step.RECONCILE)
+            return Claim((), Room.STOPPED)
+    return Claim((), Room.BUDGET)
+
+
+def _prepare(
+    tx: Tx,
+    store: Store,
+    entry: Entry,
+    calls: Sequence[ClaimedCall],
+    *,
+    base_url: str | None,
+    key_id: str | None,
+) -> list[Prepared]:
+    """Read what the calls ask: each its own request, or its job's prompt as its variant does."""
+    batch = tx.get_one(Batch, entry.batch_id)
+    params_of = _variant_params(tx, entry.batch_id)
+    requests = _texts(tx, store, [one.id for one in calls], "request")
+    prompts = _texts(tx, store, sorted({one.job_id for one in calls}), "prompt")
+    prepared = []
+    for one in calls:
+        one.at_most_once = batch.at_most_once
+        body = requests.get(one.id)
+        request = msgspec.json.decode(body, type=CallRequest) if body else None
+        messages = request.messages if request else None
+        if messages is None:
+            messages = msgspec.json.decode(prompts[one.job_id], type=Prompt).messages
+        params = request.params if request else params_of[one.role, one.label]
+        prepared.append(Prepared(one, messages, params, base_url, key_id))
+    return prepared
+
+
+def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
+    wanted = _json([{"id": owner, "kind": kind} for owner in owners])
+    return {row[0]: row[1] for row in tx.execute(store.sql(_TEXTS), {"rows": wanted})}
+
+
+def _variant_params(tx: Tx, batch_id: str) -> dict[tuple[Role, str], Params]:
+    plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
+    return {
+        (Role.JUDGE if field == "judge.judges" else Role.CANDIDATE, variant.label): variant.params
+        for field, variant in variants_of(plan)
+    }
+
+
+def rest(store: Store, entry: Entry) -> float | None:
+    """Nothing more of an entry is due: note when it is again, in seconds; None if never.
+
+    The row is locked before the calls are looked at, so that whoever queues one meanwhile
+    writes the row after us.
+    """
+    names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
+    with store.transaction() as tx:
+        if tx.execute(store.sql(_LOCK_BACKLOG), names).first() is None:
+            return None
+        statement = store.sql(f"SELECT {{age_s(({_NEXT_DUE}))}}")
+        age_s = tx.execute(statement, names).scalar_one()
+        if age_s is None:
+            tx.execute(store.sql(_DROP_BACKLOG), names)
+            return None
+        tx.execute(store.sql(_SET_BACKLOG), names)
+        return max(0.0, -float(age_s))
+
+
+def _json(rows: object) -> str:
+    return msgspec.json.encode(rows).decode()

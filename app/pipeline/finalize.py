@@ -1,0 +1,77 @@
+"""finalize: a batch with no open job closes its books, says so, and never changes again."""
+
+from sqlmodel import Session, col, select
+
+from app.billing.ledger import release
+from app.db import Tx
+from app.domain.states import BATCH_CLOSED, BatchState, EndReason
+from app.models import Backlog, Batch, Call, Job
+from app.pipeline.services import Services
+from app.queue import Step, send_after_commit
+from app.webhooks.events import CLOSING_EVENTS, batch_event, record_event
+
+
+def finalize(services: Services, batch_id: str) -> bool:
+    """Close a batch if none of its jobs is open; answers whether this call did.
+
+    Two transactions, so that output files have a place between them: the first says that no
+    job will change any more, the second is the close.
+    """
+    with services.store.transaction() as tx:
+        batch = _locked(tx, batch_id)
+        if batch is None or not _is_done(batch):
+            return False
+        if batch.state in {BatchState.QUEUED, BatchState.RUNNING}:
+            batch.state = BatchState.FINALIZING
+            batch.finalizing_at = services.store.now(tx)
+    with services.store.transaction() as tx:
+        batch = _locked(tx, batch_id)
+        if batch is None or batch.state in BATCH_CLOSED:
+            return False
+        _close(tx, services, batch)
+    return True
+
+
+def _locked(tx: Tx, batch_id: str) -> Batch | None:
+    return tx.exec(
+        select(Batch).where(Batch.id == batch_id).with_for_update(key_share=True)
+    ).one_or_none()
+
+
+def _is_done(batch: Batch) -> bool:
+    closed = batch.jobs_succeeded + batch.jobs_failed + batch.jobs_cancelled + batch.jobs_expired
+    return batch.state not in BATCH_CLOSED and closed == batch.jobs_total
+
+
+def _close(tx: Tx, services: Services, batch: Batch) -> None:
+    batch.state = _final_state(tx, batch)
+    batch.closed_at = services.store.now(tx)
+    tx.flush()
+    for row in tx.exec(select(Backlog).where(Backlog.batch_id == batch.id)):
+        tx.delete(row)
+    release(tx, services.store, batch.id)
+    kind = CLOSING_EVENTS[BatchState(batch.state)]
+    event = batch_event(kind, batch.account_id, batch.id)
+    for delivery_id in record_event(tx, event, batch.closed_at):
+        send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+
+
+def _final_state(session: Session, batch: Batch) -> BatchState:
+    if batch.state == BatchState.CANCELLING:
+        return BatchState.CANCELLED
+    if batch.ending == EndReason.EXPIRED:
+        return BatchState.EXPIRED
+    if batch.jobs_succeeded == 0 and not _ever_sent(session, batch.id):
+        return BatchState.FAILED
+    return BatchState.COMPLETED
+
+
+def _ever_sent(session: Session, batch_id: str) -> bool:
+    """Whether any call was ever claimed: a batch of which nothing could be run has failed."""
+    sent = (
+        select(Call.id)
+        .join(Job, col(Job.id) == Call.job_id)
+        .where(Job.batch_id == batch_id, col(Call.epoch) > 0)
+        .limit(1)
+    )
+    return session.exec(sent).first() is not None

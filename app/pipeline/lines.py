@@ -1,0 +1,189 @@
+"""The lines of an input: read, checked and spooled before the store is touched.
+
+A batch is accepted whole or not at all, and the store's write lock is not held while a
+50,000-line file is read.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+import msgspec
+
+from app.billing.bound import input_tokens_max
+from app.domain.errors import InvalidRequestError, TooLargeError
+from app.domain.prompt import Message, Prompt
+from app.domain.spec import CUSTOM_ID_CHARS_MAX, JobLine
+
+JOBS_MAX = 1_000_000
+LINE_BYTES_MAX = 16 * 1024 * 1024
+#: What of a spool is kept in memory; the rest goes to a temporary file.
+_SPOOL_BYTES = 8 * 1024 * 1024
+_CUSTOM_ID = re.compile(rf"^[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}$")
+_PATH = re.compile(r" - at `\$(.*)`$")
+_DECODER = msgspec.json.Decoder(JobLine)
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class RawLine:
+    """One line as it came, and what to call it in an error: `jobs[3]`, or `line 4`."""
+
+    where: str
+    body: bytes | msgspec.Raw
+
+
+@dataclass(slots=True)
+class Spool:
+    """Checked lines, ready to be stored: `custom_id`, a tab, and the prompt as JSON."""
+
+    file: IO[bytes] = field(
+        default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by its owner
+    )
+    count: int = 0
+    input_tokens: int = 0  # the sum of the prompts' bounds
+
+    def add(self, custom_id: str, prompt: bytes) -> None:
+        """Append one job."""
+        self.file.write(b"%s\t%s\n" % (custom_id.encode(), prompt))
+        self.count += 1
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Every job's custom_id and prompt, in order."""
+        self.file.seek(0)
+        for line in self.file:
+            custom_id, _, prompt = line[:-1].decode().partition("\t")
+            yield custom_id, prompt
+
+    def close(self) -> None:
+        """Drop the file."""
+        self.file.close()
+
+
+def spool_lines(lines: Iterable[RawLine]) -> Spool:
+    """Check every line.
+
+    Raises:
+        InvalidRequestError: naming the first line and field at fault.
+        TooLargeError: there are too many lines, or one is too long.
+    """
+    spool, seen = Spool(), dict[str, str]()
+    try:
+        for line in lines:
+            _add(spool, seen, line)
+    except BaseException:
+        spool.close()
+        raise
+    if spool.count == 0:
+        spool.close()
+        raise InvalidRequestError("jobs: there is no job in the input", param="jobs")
+    return spool
+
+
+def _add(spool: Spool, seen: dict[str, str], line: RawLine) -> None:
+    if spool.count >= JOBS_MAX:
+        raise TooLargeError(f"{line.where}: a batch has at most {JOBS_MAX:,} jobs", param="jobs")
+    if len(memoryview(line.body)) > LINE_BYTES_MAX:
+        raise TooLargeError(
+            f"{line.where}: a line has at most {LINE_BYTES_MAX:,} bytes", param=line.where
+        )
+    job = decode_line(line)
+    custom_id = job.custom_id if job.custom_id is not None else f"job-{spool.count + 1}"
+    _check_custom_id(custom_id, seen, line.where)
+    prompt = _prompt_of(job, line.where)
+    encoded = _ENCODER.encode(prompt)
+    if b"\\u0000" in encoded:
+        _refuse_nul(prompt, line.where)
+    spool.input_tokens += input_tokens_max(prompt.messages)
+    spool.add(custom_id, encoded)
+
+
+def decode_line(line: RawLine) -> JobLine:
+    """Read one line.
+
+    Raises:
+        InvalidRequestError: it is not JSON, or not a job.
+    """
+    try:
+        return _DECODER.decode(line.body)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        match = _PATH.search(text)
+        param = line.where + (match.group(1) if match else "")
+        reason = text[: match.start()] if match else text
+        raise InvalidRequestError(f"{param}: {_lower(reason)}", param=param) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else _lower(str(error))
+        raise InvalidRequestError(f"{line.where}: {reason}", param=line.where) from None
+    except RecursionError:
+        raise InvalidRequestError(
+            f"{line.where}: the JSON is nested too deeply", param=line.where
+        ) from None
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:] if not text.startswith("JSON") else text
+
+
+def _check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
+    param = f"{where}.custom_id"
+    if not _CUSTOM_ID.match(custom_id):
+        raise InvalidRequestError(
+            f"{param}: must be 1 to {CUSTOM_ID_CHARS_MAX} printable ASCII characters "
+            "without spaces",
+            param=param,
+        )
+    first = seen.setdefault(custom_id, where)
+    if first is not where:
+        raise InvalidRequestError(
+            f"{param}: {custom_id!r} is already used by {first}", param=param
+        )
+
+
+def _prompt_of(job: JobLine, where: str) -> Prompt:
+    if (job.messages is None) == (job.prompt is None):
+        raise InvalidRequestError(f"{where}: needs either messages or prompt", param=where)
+    if job.prompt is not None:
+        return Prompt([Message("user", job.prompt)], job.reference)
+    messages = job.messages or []
+    if not any(message.role == "user" for message in messages):
+        param = f"{where}.messages"
+        raise InvalidRequestError(f"{param}: needs a message of role user", param=param)
+    return Prompt(messages, job.reference)
+
+
+def _refuse_nul(prompt: Prompt, where: str) -> None:
+    texts = [message.text for message in prompt.messages] + [prompt.reference or ""]
+    raws = [_ENCODER.encode(message) for message in prompt.messages]
+    if any("\x00" in text for text in texts) or any(_has_nul(raw) for raw in raws):
+        raise InvalidRequestError(f"{where}: text must not hold NUL characters", param=where)
+
+
+def _has_nul(encoded: bytes) -> bool:
+    """Whether JSON holds an escaped NUL: `\\u0000` after an even number of backslashes."""
+    return re.search(rb"(?<!\\)(?:\\\\)*\\u0000", encoded) is not None
+
+
+def jsonl_lines(chunks: Iterable[bytes]) -> Iterator[RawLine]:
+    """Split JSONL, on line feeds alone; blank lines are skipped and still counted.
+
+    Raises:
+        TooLargeError: a line does not end within the limit.
+    """
+    number, rest = 0, b""
+    for chunk in chunks:
+        parts = (rest + chunk).split(b"\n")
+        rest = parts.pop()
+        for part in parts:
+            number += 1
+            if part.strip():
+                yield RawLine(f"line {number}", part)
+        if len(rest) > LINE_BYTES_MAX:
+            raise TooLargeError(
+                f"line {number + 1}: a line has at most {LINE_BYTES_MAX:,} bytes",
+                param=f"line {number + 1}",
+            )
+    if rest.strip():
+        yield RawLine(f"line {number + 1}", rest)

@@ -1,0 +1,86 @@
+"""plan: jobs become calls, a chunk per transaction, so that the first are sent at once."""
+
+import msgspec
+from sqlmodel import col, select
+
+from app.db import Store, Tx
+from app.domain.plan import JobView
+from app.domain.prompt import Prompt
+from app.domain.states import BatchState, JobState
+from app.models import Batch, Job, StoredText
+from app.modes.registry import mode_for
+from app.pipeline.calls import BatchContext, JobCalls, insert_calls, load_context
+from app.pipeline.services import Services
+from app.queue import Step, send_after_commit
+
+_FIRST_CHUNK = 64
+_CHUNK = 1000
+
+_START_JOBS = """
+UPDATE job SET state = 'running', round = 1, outstanding = d.n
+FROM {rows(id text, n int)} WHERE job.id = d.id
+"""
+#: Not a row of it changes where the batch was cancelled or paused in the meantime.
+_START_BATCH = """
+UPDATE batch SET state = 'running', started_at = COALESCE(started_at, {now}),
+       calls_total = calls_total + :calls
+WHERE id = :batch AND state IN ('queued', 'running') AND ending IS NULL AND NOT paused
+  AND (not_before IS NULL OR not_before <= {now})
+"""
+
+
+class _StoppedError(Exception):
+    """The batch may not be planned any further just now."""
+
+
+def plan(services: Services, batch_id: str) -> int:
+    """Plan every queued job of a batch; answers how many. Safe to run twice at once."""
+    planned, chunk = 0, _FIRST_CHUNK
+    while True:
+        try:
+            with services.store.transaction() as tx:
+                done = _plan_chunk(tx, services, batch_id, chunk)
+        except _StoppedError:
+            return planned
+        if done == 0:
+            return planned
+        planned, chunk = planned + done, _CHUNK
+
+
+def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
+    store = services.store
+    batch = tx.get(Batch, batch_id)
+    if batch is None or batch.state not in {BatchState.QUEUED, BatchState.RUNNING}:
+        raise _StoppedError
+    jobs = tx.exec(
+        select(Job, StoredText.body)
+        .join(StoredText, (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"))
+        .where(Job.batch_id == batch_id, Job.state == JobState.QUEUED)
+        .order_by(col(Job.position))
+        .limit(chunk)
+        .with_for_update(of=Job, key_share=True, skip_locked=True)
+    ).all()
+    if not jobs:
+        return 0
+    context = load_context(tx, batch, services.settings.max_tokens_default)
+    rounds = [_first_round(context, job, body) for job, body in jobs]
+    lanes = insert_calls(tx, store, context, rounds, store.now(tx))
+    counts = [{"id": job.job_id, "n": len(job.calls)} for job in rounds]
+    tx.execute(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
+    _start_batch(tx, store, batch_id, sum(len(job.calls) for job in rounds))
+    for provider, lane_id in lanes:
+        send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
+    return len(jobs)
+
+
+def _first_round(context: BatchContext, job: Job, body: str) -> JobCalls:
+    prompt = msgspec.json.decode(body, type=Prompt)
+    view = JobView(prompt, context.plan, seed=job.id)
+    first = mode_for(context.plan.mode).plan(view)
+    return JobCalls(job.id, job.position, 1, prompt.messages, first.calls)
+
+
+def _start_batch(tx: Tx, store: Store, batch_id: str, calls: int) -> None:
+    result = tx.execute(store.sql(_START_BATCH), {"batch": batch_id, "calls": calls})
+    if result.rowcount == 0:
+        raise _StoppedError

@@ -1,0 +1,215 @@
+"""reconcile: whatever was lost or stuck is found in the store, and sent again.
+
+Several may run at once, and any of it may be cut short: every part claims its rows, and
+finds the rest the next time.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+from sqlmodel import Session, col, select
+
+from app.db import Store, db_now
+from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState, Role
+from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
+from app.pipeline.closing import close_open_work, close_waiting
+from app.pipeline.deliver import due_deliveries
+from app.pipeline.outcomes import ClaimedCall, Policy, unknown
+from app.pipeline.record import end_early, record
+from app.pipeline.services import Services
+from app.queue import Step
+
+log = structlog.get_logger(__name__)
+
+_RECOVER = 200
+_HINTS = 200
+_IDEMPOTENCY_KEPT = timedelta(days=7)
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """Work that is due: a step, and its ids."""
+
+    step: Step
+    ids: tuple[str, ...]
+
+
+def reconcile(services: Services) -> list[Hint]:
+    """Recover what lost workers held, end what must end, and say what is due.
+
+    Answers the hints it sent, so that a worker whose broker is gone can follow them itself.
+    """
+    recover_lost_workers(services)
+    expire_batches(services)
+    end_stuck_lanes(services)
+    for batch_id in _ending_batches(services.store):
+        close_open_work(services, batch_id)
+    forget_old_keys(services)
+    hints = due_work(services.store)
+    for hint in hints:
+        services.queue.send(hint.step, *hint.ids)
+    return hints
+
+
+def policy_of(services: Services) -> Policy:
+    """The bounds of trying again, as they are set."""
+    settings = services.settings
+    return Policy(settings.attempts_max, settings.unknown_resends_max, settings.wait_max_s)
+
+
+def recover_lost_workers(services: Services) -> int:
+    """Give back every call whose worker's lease has passed; answers how many."""
+    recovered = 0
+    with services.store.read() as session:
+        lost = session.exec(select(Worker.id).where(col(Worker.lease_until) < db_now())).all()
+    for worker_id in lost:
+        count = _recover(services, worker_id)
+        recovered += count
+        log.warning("worker_lost", worker=worker_id, calls=count)
+    return recovered
+
+
+def _recover(services: Services, worker_id: str) -> int:
+    """A lost worker's calls are ambiguous, every one: written as sent, and never heard of."""
+    policy, recovered = policy_of(services), 0
+    while True:
+        held = _held_by(services.store, worker_id)
+        group = [
+            unknown(call, policy, reason="worker_lost", message=None, crashed=True)
+            for call in held
+        ]
+        if group:
+            recovered += len(record(services, group).written)
+        if len(held) < _RECOVER:
+            break
+    with services.store.transaction() as tx:
+        # Its row goes only when nothing points at it, and only if it did not come back.
+        worker = tx.exec(
+            select(Worker).where(Worker.id == worker_id, col(Worker.lease_until) < db_now())
+        ).one_or_none()
+        holds = tx.exec(select(Call.id).where(Call.worker_id == worker_id).limit(1)).first()
+        if worker is not None and holds is None:
+            tx.delete(worker)
+    return recovered
+
+
+def _held_by(store: Store, worker_id: str) -> list[ClaimedCall]:
+    with store.read() as session:
+        rows = session.exec(
+            select(Call, Attempt.worst_nanos, Batch.at_most_once, Lane.provider, Lane.billed)
+            .join(Attempt, (col(Attempt.call_id) == Call.id) & (col(Attempt.epoch) == Call.epoch))
+            .join(Batch, col(Batch.id) == Call.batch_id)
+            .join(Lane, col(Lane.id) == Call.lane_id)
+            .where(Call.worker_id == worker_id)
+            .order_by(col(Call.id))
+            .limit(_RECOVER)
+        ).all()
+    return [
+        ClaimedCall(
+            call.id, call.epoch, call.job_id, call.batch_id, call.account_id, call.lane_id,
+            provider, call.model, call.label, Role(call.role), Billed(billed), call.attempts,
+            call.unknowns, call.crash_count, 0.0, call.max_tokens, call.tokens_bound, worst,
+            worker_id, at_most_once,
+        )
+        for call, worst, at_most_once, provider, billed in rows
+    ]  # fmt: skip
+
+
+def expire_batches(services: Services) -> None:
+    """Mark batches whose deadline has passed."""
+    store = services.store
+    with store.transaction() as tx:
+        late = tx.exec(
+            select(Batch.id)
+            .where(col(Batch.closed_at).is_(None), col(Batch.ending).is_(None))
+            .where(col(Batch.deadline) < db_now())
+            .where(col(Batch.state).in_([BatchState.QUEUED, BatchState.RUNNING]))
+        ).all()
+        end_early(tx, store, late, EndReason.EXPIRED)
+
+
+def end_stuck_lanes(services: Services) -> None:
+    """End calls of lanes without a key, and of lanes parked for longer than a call may wait."""
+    wait_max_s = services.settings.wait_max_s
+    with services.store.read() as session:
+        stuck = session.exec(
+            select(Lane)
+            .join(Backlog, col(Backlog.lane_id) == Lane.id)
+            .where(Lane.state != LaneState.OPEN)
+            .distinct()
+        ).all()
+        parked_long = {
+            lane.id
+            for lane in stuck
+            if lane.parked_at is not None
+            and (services.store.now(session) - lane.parked_at).total_seconds() > wait_max_s
+        }
+    for lane in stuck:
+        if lane.state == LaneState.CLOSED:
+            text = f"the key for {lane.provider} was deleted"
+            close_waiting(services, lane.id, reason="key_deleted", message=text, waited_s=0)
+        elif lane.id in parked_long:
+            text = f"{lane.provider} refused the key, and no other was set: {lane.parked_reason}"
+            close_waiting(
+                services, lane.id, reason="provider_unavailable", message=text, waited_s=wait_max_s
+            )
+
+
+def _ending_batches(store: Store) -> Sequence[str]:
+    with store.read() as session:
+        return session.exec(
+            select(Batch.id).where(col(Batch.closed_at).is_(None), col(Batch.ending).is_not(None))
+        ).all()
+
+
+def forget_old_keys(services: Services) -> None:
+    """Drop idempotency keys after their seven days."""
+    with services.store.read() as session:
+        before = services.store.now(session) - _IDEMPOTENCY_KEPT
+        old = session.exec(
+            select(IdempotencyKey).where(col(IdempotencyKey.created_at) < before).limit(1000)
+        ).all()
+    if old:
+        with services.store.transaction() as tx:
+            for row in old:
+                tx.delete(row)
+
+
+def due_work(store: Store) -> list[Hint]:
+    """Every step that has something to do just now; doing it twice does nothing."""
+    with store.read() as session:
+        open_batches = session.exec(
+            select(Batch).where(col(Batch.closed_at).is_(None)).order_by(col(Batch.id))
+        ).all()
+        now = store.now(session)
+        hints: list[Hint] = []
+        for batch in open_batches:
+            hints += _batch_hints(session, batch, now=now)
+        hints += [Hint(Step.DELIVER, (id_,)) for id_ in due_deliveries(session, _HINTS)]
+    return hints
+
+
+def _batch_hints(session: Session, batch: Batch, *, now: datetime) -> list[Hint]:
+    hints: list[Hint] = []
+    left = (
+        batch.jobs_total - batch.jobs_succeeded - batch.jobs_failed
+        - batch.jobs_cancelled - batch.jobs_expired
+    )  # fmt: skip
+    if left == 0:
+        return [Hint(Step.FINALIZE, (batch.id,))]
+    starts = batch.not_before is None or batch.not_before <= now
+    if batch.ending is None and not batch.paused and starts:
+        to_plan = select(Job.id).where(Job.batch_id == batch.id, Job.state == JobState.QUEUED)
+        if session.exec(to_plan.limit(1)).first() is not None:
+            hints.append(Hint(Step.PLAN, (batch.id,)))
+    ready = session.exec(
+        select(Job.id)
+        .where(Job.batch_id == batch.id, Job.state == JobState.RUNNING, Job.outstanding == 0)
+        .order_by(col(Job.id))
+        .limit(_HINTS)
+    ).all()
+    if ready:
+        step = Step.JUDGE if batch.mode == "judge" else Step.ADVANCE
+        hints.append(Hint(step, (batch.id, *ready)))
+    return hints

@@ -1,0 +1,85 @@
+"""retry: terminal is terminal, so what failed or is missing runs again as a new batch."""
+
+from collections.abc import Iterator
+
+import msgspec
+from sqlmodel import Session, col, select
+
+from app.domain.errors import ConflictError, NotFoundError
+from app.domain.prompt import Prompt
+from app.domain.spec import BatchBody, JobLine, WebhookBody
+from app.domain.states import BATCH_CLOSED, JobState
+from app.models import Account, Batch, BatchSpec, Endpoint, Job, StoredText
+from app.pipeline.lines import RawLine
+from app.pipeline.services import Services
+from app.pipeline.submit import Submission, Submitted, submit
+from app.vault.webhook_secrets import open_webhook_secret
+
+_PAGE = 1000
+
+
+def retry(services: Services, account_id: str, batch_id: str) -> Submitted:
+    """Submit the jobs of a closed batch that did not succeed, with the same settings.
+
+    Raises:
+        NotFoundError: the account has no such batch.
+        ConflictError: it is still open, or every job of it succeeded.
+    """
+    with services.store.read() as session:
+        batch = session.get(Batch, batch_id)
+        if batch is None or batch.account_id != account_id:
+            raise NotFoundError(f"there is no batch {batch_id[:64]!r}")
+        if batch.state not in BATCH_CLOSED:
+            raise ConflictError(f"the batch is {batch.state}; it can be retried once it is closed")
+        if batch.jobs_succeeded == batch.jobs_total:
+            raise ConflictError("every job of the batch succeeded; there is nothing to retry")
+        body = _body(services, session, batch)
+        lines = _lines(session, batch_id)
+        return submit(services, Submission(account_id, body, lines, retry_of=batch_id))
+
+
+def _body(services: Services, session: Session, batch: Batch) -> BatchBody:
+    """What the client wrote then; a start that has passed is now, and so is its deadline."""
+    body = BatchBody.model_validate_json(session.get_one(BatchSpec, batch.id).body)
+    relative = body.deadline is None or body.deadline[:1].isdigit() and len(body.deadline) <= 7  # noqa: PLR2004
+    return body.model_copy(
+        update={
+            "not_before": None,
+            "deadline": body.deadline if relative else "24h",
+            "webhook": _webhook(services, session, batch),
+        }
+    )
+
+
+def _webhook(services: Services, session: Session, batch: Batch) -> WebhookBody | None:
+    endpoint = session.exec(select(Endpoint).where(Endpoint.batch_id == batch.id)).first()
+    if endpoint is None:
+        return None
+    secret = None
+    if endpoint.secret_sealed is not None:
+        account = session.get_one(Account, batch.account_id)
+        secret = open_webhook_secret(
+            services.vault, account, endpoint.id, endpoint.secret_sealed
+        ).reveal()
+    return WebhookBody(url=endpoint.url, secret=secret)
+
+
+def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
+    """The jobs that did not succeed, as the lines of a new input."""
+    after = -1
+    while True:
+        rows = session.exec(
+            select(Job.position, Job.custom_id, StoredText.body)
+            .join(StoredText, (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"))
+            .where(Job.batch_id == batch_id, col(Job.position) > after)
+            .where(Job.state != JobState.SUCCEEDED)
+            .order_by(col(Job.position))
+            .limit(_PAGE)
+        ).all()
+        for position, custom_id, text in rows:
+            prompt = msgspec.json.decode(text, type=Prompt)
+            line = JobLine(custom_id, prompt.messages, None, prompt.reference)
+            yield RawLine(f"job {position}", msgspec.json.encode(line))
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1][0]

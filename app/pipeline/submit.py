@@ -1,0 +1,301 @@
+"""submit: a batch is accepted whole, with its hold of credits, or not at all."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+
+from app.billing import ledger
+from app.billing.pricing import price_of
+from app.db import Store, Tx
+from app.domain.errors import AddressRefusedError, ConflictError, InvalidRequestError
+from app.domain.ids import Prefix, new_id, new_ids
+from app.domain.money import dollars_to_nanos
+from app.domain.plan import Plan
+from app.domain.spec import BatchBody
+from app.domain.states import Billed
+from app.models import (
+    Account,
+    Batch,
+    BatchSpec,
+    Endpoint,
+    IdempotencyKey,
+    Job,
+    Lane,
+    StoredText,
+)
+from app.net.guard import check_url
+from app.pipeline.calls import TEXT_COLUMNS
+from app.pipeline.lanes import require_lanes, variants_of
+from app.pipeline.lines import RawLine, Spool, spool_lines
+from app.pipeline.services import Services
+from app.pipeline.variants import make_plan
+from app.pipeline.worst import batch_worst_nanos
+from app.queue import Step, send_after_commit
+from app.vault.lanes import SIMULATED, ensure_simulated_lane
+from app.vault.webhook_secrets import seal_webhook_secret
+from app.webhooks.signing import check_secret
+
+IDEMPOTENCY_KEY_CHARS_MAX = 255
+_CHUNK = 2000
+_SPAN = re.compile(r"^(\d{1,6})(m|h|d)$")
+_SPANS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_START_MAX = timedelta(days=366)
+_JOB_COLUMNS = (
+    "id", "batch_id", "account_id", "position", "custom_id", "state", "round", "outstanding",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a client submits: settings, lines, and how to know it again."""
+
+    account_id: str
+    body: BatchBody
+    lines: Iterable[RawLine]
+    idempotency_key: str | None = None
+    body_sha256: str = ""
+    retry_of: str | None = None
+    interactive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The batch, and whether this submission made it."""
+
+    batch_id: str
+    created: bool
+
+
+def submit(services: Services, submission: Submission) -> Submitted:
+    """Accept a batch, durably; it starts once this has answered.
+
+    Raises:
+        InvalidRequestError: something about the batch or a line is wrong.
+        ConflictError: the idempotency key was used with another body.
+        InsufficientCreditsError: the account's credits do not cover the hold.
+    """
+    known = _known(services.store, submission)
+    if known is not None:
+        return Submitted(known, created=False)
+    plan = make_plan(submission.body)
+    _check_webhook(services, submission.body)
+    spool = spool_lines(submission.lines)
+    try:
+        return Submitted(_accept(services, submission, plan, spool), created=True)
+    except IntegrityError:
+        # Somebody with the same key was faster; anything else is ours to answer for.
+        known = _known(services.store, submission)
+        if known is None:
+            raise
+        return Submitted(known, created=False)
+    finally:
+        spool.close()
+
+
+def _known(store: Store, submission: Submission) -> str | None:
+    """The batch this idempotency key made before.
+
+    Raises:
+        ConflictError: it was made by another body.
+    """
+    if submission.idempotency_key is None:
+        return None
+    with store.read() as session:
+        row = session.get(IdempotencyKey, (submission.account_id, submission.idempotency_key))
+    if row is None:
+        return None
+    if row.body_sha256 != submission.body_sha256:
+        raise ConflictError(
+            "this Idempotency-Key was used with another body; use a new key for a new batch",
+            param="Idempotency-Key",
+        )
+    return row.batch_id
+
+
+def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool) -> str:
+    store = services.store
+    with store.transaction() as tx:
+        if any(variant.ref.provider == SIMULATED for _, variant in variants_of(plan)):
+            ensure_simulated_lane(tx, submission.account_id)
+        lanes = require_lanes(tx, submission.account_id, plan)
+        now = store.now(tx)
+        batch = _new_batch(submission, spool.count, now)
+        _check_prices(plan, lanes, submission.body, batch)
+        tx.add(batch)
+        tx.flush()
+        tx.add(
+            BatchSpec(
+                batch_id=batch.id,
+                plan=msgspec.json.encode(plan).decode(),
+                body=submission.body.model_dump_json(exclude={"webhook": {"secret"}}),
+            )
+        )
+        _remember(tx, submission, batch.id, now)
+        _add_endpoint(tx, services, submission, batch.id, now)
+        tx.flush()
+        _insert_jobs(tx, store, batch, spool)
+        _hold_credits(tx, services, batch, plan, lanes, spool)
+        send_after_commit(tx, services.queue, Step.PLAN, batch.id)
+    return batch.id
+
+
+def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
+    body = submission.body
+    starts = body.not_before
+    if starts is not None and starts > now + _START_MAX:
+        raise InvalidRequestError("not_before: is more than a year away", param="not_before")
+    return Batch(
+        id=new_id(Prefix.BATCH),
+        account_id=submission.account_id,
+        name=body.name,
+        mode=body.mode,
+        priority=body.priority,
+        interactive=submission.interactive,
+        at_most_once=body.at_most_once,
+        retry_of=submission.retry_of,
+        input_file_id=body.input_file_id,
+        created_at=now,
+        not_before=starts,
+        deadline=read_deadline(body.deadline, max(now, starts or now)),
+        jobs_total=jobs,
+        cap_nanos=None if body.budget_usd is None else dollars_to_nanos(body.budget_usd),
+    )
+
+
+def read_deadline(text: str | None, starts: datetime) -> datetime | None:
+    """A deadline from a span after the start, such as `24h`, or a moment with its time zone.
+
+    Raises:
+        InvalidRequestError: it is neither, or passed before the start.
+    """
+    if text is None:
+        return None
+    span = _SPAN.match(text)
+    problem = "deadline: give a span such as 30m, 24h or 7d, or a moment with its time zone"
+    try:
+        deadline = (
+            starts + int(span.group(1)) * _SPANS[span.group(2)]
+            if span
+            else datetime.fromisoformat(text)
+        )
+    except (ValueError, OverflowError):
+        raise InvalidRequestError(problem, param="deadline") from None
+    if deadline.tzinfo is None:
+        raise InvalidRequestError(problem, param="deadline")
+    if deadline <= starts:
+        raise InvalidRequestError("deadline: is not after the start", param="deadline")
+    return deadline
+
+
+def _check_prices(plan: Plan, lanes: dict[str, Lane], body: BatchBody, batch: Batch) -> None:
+    """An unknown price is never $0: it cannot be held to a budget, nor charged as credits."""
+    for field, variant in variants_of(plan):
+        if price_of(variant.ref.provider, variant.ref.model) is not None:
+            continue
+        if lanes[variant.ref.provider].billed == Billed.CREDITS:
+            raise InvalidRequestError(
+                f"{field}: the price of {variant.ref} is not known, so it cannot be paid with "
+                "credits; use a key of your own",
+                param=field,
+            )
+        if batch.cap_nanos is not None and body.unpriced == "refuse":
+            raise InvalidRequestError(
+                f"{field}: the price of {variant.ref} is not known, so the budget could not hold "
+                'it; leave out budget_usd, or set "unpriced": "allow" to leave it uncounted',
+                param=field,
+            )
+
+
+def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> None:
+    key = submission.idempotency_key
+    if key is not None:
+        tx.add(
+            IdempotencyKey(
+                account_id=submission.account_id,
+                key=key,
+                body_sha256=submission.body_sha256,
+                batch_id=batch_id,
+                created_at=now,
+            )
+        )
+
+
+def _check_webhook(services: Services, body: BatchBody) -> None:
+    if body.webhook is None:
+        return
+    try:
+        check_url(body.webhook.url, services.settings.trusted_hosts)
+    except AddressRefusedError as error:
+        raise InvalidRequestError(f"webhook.url: {error.message}", param="webhook.url") from None
+    if body.webhook.secret is not None:
+        check_secret(body.webhook.secret)
+
+
+def _add_endpoint(
+    tx: Tx, services: Services, submission: Submission, batch_id: str, now: datetime
+) -> None:
+    webhook = submission.body.webhook
+    if webhook is None:
+        return
+    endpoint_id, sealed = new_id(Prefix.ENDPOINT), None
+    if webhook.secret is not None:
+        account = tx.get_one(Account, submission.account_id)
+        data_key = services.vault.data_key(
+            account.id, account.data_key_wrapped, account.data_key_kid
+        )
+        sealed = seal_webhook_secret(data_key, endpoint_id, check_secret(webhook.secret))
+    tx.add(
+        Endpoint(
+            id=endpoint_id,
+            account_id=submission.account_id,
+            batch_id=batch_id,
+            url=webhook.url,
+            secret_sealed=sealed,
+            created_at=now,
+        )
+    )
+
+
+def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
+    for start, chunk in _chunks(spool.rows()):
+        ids = new_ids(Prefix.JOB, len(chunk))
+        jobs = (
+            (id_, batch.id, batch.account_id, start + n, custom_id, "queued", 0, 0)
+            for n, (id_, (custom_id, _)) in enumerate(zip(ids, chunk, strict=True))
+        )
+        store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
+        texts = (
+            (id_, "prompt", batch.id, prompt)
+            for id_, (_, prompt) in zip(ids, chunk, strict=True)
+        )
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
+
+
+def _chunks(rows: Iterator[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    start, chunk = 0, []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == _CHUNK:
+            yield start, chunk
+            start, chunk = start + _CHUNK, []
+    if chunk:
+        yield start, chunk
+
+
+def _hold_credits(
+    tx: Tx, services: Services, batch: Batch, plan: Plan, lanes: dict[str, Lane], spool: Spool
+) -> None:
+    worst = batch_worst_nanos(
+        plan,
+        [provider for provider, lane in lanes.items() if lane.billed == Billed.CREDITS],
+        jobs=spool.count,
+        input_tokens=spool.input_tokens,
+        max_tokens_default=services.settings.max_tokens_default,
+    )
+    amount = worst if batch.cap_nanos is None else min(worst, batch.cap_nanos)
+    if amount > 0:
+        ledger.hold(tx, services.store, batch.account_id, batch.id, amount)

@@ -1,0 +1,93 @@
+"""From what a client wrote to the plan that every job of the batch follows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from app.domain.errors import InvalidRequestError
+from app.domain.plan import JudgeSpec, Plan
+from app.domain.prompt import ModelRef, Params, Variant
+from app.domain.spec import BatchBody, ModelSpec
+from app.modes.registry import mode_for
+from app.providers import registry
+
+
+def make_plan(body: BatchBody) -> Plan:
+    """The plan of a batch: models × repeats as labelled variants, and the judges.
+
+    Raises:
+        InvalidRequestError: naming the field at fault.
+    """
+    defaults = read_params(body.params, "params")
+    variants = _variants(body.models, defaults, body.repeats, "models")
+    plan = Plan(body.mode, tuple(variants), _judge_spec(body))
+    mode_for(plan.mode).check(plan)
+    return plan
+
+
+def _judge_spec(body: BatchBody) -> JudgeSpec | None:
+    if body.judge is None:
+        return None
+    # The batch's parameters are the contestants'; a judge has only those of its own.
+    judges = _variants(body.judge.judges, Params(), 1, "judge.judges")
+    return JudgeSpec(
+        judges=tuple(judges),
+        criteria=tuple(body.judge.criteria),
+        allow_self=body.judge.allow_self,
+        scoring=body.judge.scoring,
+    )
+
+
+def _variants(
+    models: Sequence[str | ModelSpec], defaults: Params, repeats: int, field: str
+) -> list[Variant]:
+    variants: list[Variant] = []
+    labels: dict[str, str] = {}
+    for index, entry in enumerate(models):
+        where = f"{field}[{index}]"
+        spec = ModelSpec(model=entry) if isinstance(entry, str) else entry
+        ref = ModelRef.parse(spec.model, param=where)
+        params = read_params(spec.params, f"{where}.params").over(defaults)
+        _check_params(ref, params, where)
+        label = spec.label or str(ref)
+        if label in labels:
+            raise InvalidRequestError(
+                f"{where}: {label!r} is already {labels[label]}; give one of them a label of its "
+                "own, or use repeats to ask the same model several times",
+                param=where,
+            )
+        labels[label] = where
+        variants += _repeated(label, ref, params, repeats)
+    return variants
+
+
+def _repeated(label: str, ref: ModelRef, params: Params, repeats: int) -> list[Variant]:
+    if repeats == 1:
+        return [Variant(label, ref, params)]
+    return [Variant(f"{label}#{n}", ref, params, n) for n in range(1, repeats + 1)]
+
+
+def _check_params(ref: ModelRef, params: Params, where: str) -> None:
+    if not registry.is_known(ref.provider):
+        return  # require_lanes says so, with what to do
+    try:
+        registry.adapter_for(ref.provider).check(params, ref.model)
+    except InvalidRequestError as error:
+        param = f"{where}.params" + (f".{error.param}" if error.param else "")
+        raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
+
+
+def read_params(given: dict[str, Any], where: str) -> Params:
+    """Parameters as a client wrote them.
+
+    Raises:
+        InvalidRequestError: one is unknown or out of its range.
+    """
+    try:
+        return msgspec.convert(given, Params)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        param = where + path.rstrip("`")
+        hint = "; unknown parameters go inside params.extra" if "unknown field" in reason else ""
+        raise InvalidRequestError(f"{param}: {reason}{hint}", param=param) from None

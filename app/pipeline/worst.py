@@ -1,0 +1,47 @@
+"""What a batch may cost at the most, for the hold of credits at submit."""
+
+from collections.abc import Collection
+
+from app.billing.pricing import price_of
+from app.domain.plan import Plan
+from app.domain.prompt import Variant
+from app.modes.registry import mode_for
+
+#: Tokens that a mode's own words around the answers may add to a later call.
+_FRAME_TOKENS = 4096
+#: Another model's tokenizer may need more tokens for the same answer.
+_RETOKENISED = 2
+
+
+def batch_worst_nanos(
+    plan: Plan,
+    providers: Collection[str],
+    *,
+    jobs: int,
+    input_tokens: int,
+    max_tokens_default: int,
+) -> int:
+    """The most that the batch's calls to these providers may cost, in nanodollars.
+
+    Exact as a bound for the first round; for later rounds it assumes that every answer is as
+    long as it may be. `input_tokens` is the sum of the prompts' bounds.
+    """
+    total = 0
+    for variant in plan.variants:
+        if variant.ref.provider in providers:
+            total += _worst(variant, input_tokens, jobs, max_tokens_default)
+    answer_tokens = max(variant.params.max_tokens or max_tokens_default for variant in plan.variants)
+    for variant, answers in mode_for(plan.mode).later_calls(plan):
+        if variant.ref.provider in providers:
+            read = input_tokens + jobs * (_FRAME_TOKENS + answers * answer_tokens * _RETOKENISED)
+            total += _worst(variant, read, jobs, max_tokens_default)
+    return total
+
+
+def _worst(variant: Variant, input_tokens: int, jobs: int, max_tokens_default: int) -> int:
+    price = price_of(variant.ref.provider, variant.ref.model)
+    if price is None:
+        return 0
+    output_tokens = jobs * (variant.params.max_tokens or max_tokens_default)
+    # Each call is rounded up on its own: at most one nanodollar more for each.
+    return price.worst_nanos(input_tokens, output_tokens) + jobs

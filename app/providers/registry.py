@@ -1,0 +1,125 @@
+"""The providers there are. A new one is a line here and a file beside this one."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from app.domain.errors import AddressRefusedError, InvalidRequestError
+from app.domain.prompt import PROVIDER_PATTERN
+from app.net import Trusted, target_of
+from app.providers import simulated
+from app.providers.base import Adapter
+from app.providers.openai import ChatCompletions
+
+CUSTOM_PREFIX = "custom:"
+SIMULATED = "simulated"
+
+
+class SenderKind(StrEnum):
+    """What carries a call."""
+
+    FAST = "fast"  # hosts of vendors, and hosts that the operator trusts
+    GUARDED = "guarded"  # every other URL that an account set
+    SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider we know by name; one without a base URL of its own needs the account's."""
+
+    adapter: Adapter
+    base_url: str
+    needs_key: bool = True
+
+
+def _openai(name: str, base_url: str) -> Provider:
+    return Provider(ChatCompletions(name, base_url, is_openai=True), base_url)
+
+
+_BUILT_IN = {
+    "openai": _openai("openai", "https://api.openai.com/v1"),
+    SIMULATED: Provider(
+        ChatCompletions(SIMULATED, simulated.BASE_URL, check_extra=simulated.check_extra),
+        simulated.BASE_URL,
+        needs_key=False,
+    ),
+}
+
+
+def known_providers() -> tuple[str, ...]:
+    """The providers known by name, less the custom ones."""
+    return tuple(sorted(_BUILT_IN))
+
+
+def is_custom(provider: str) -> bool:
+    """Whether it is a server of the account's own, set by its base URL."""
+    return provider.startswith(CUSTOM_PREFIX)
+
+
+def is_known(provider: str) -> bool:
+    """Whether there is such a provider: one of ours, or any well-named `custom:<name>`."""
+    if is_custom(provider):
+        return re.fullmatch(PROVIDER_PATTERN, provider, re.ASCII) is not None
+    return provider in _BUILT_IN
+
+
+def needs_key(provider: str) -> bool:
+    """Whether the provider is of no use without a key. A custom server may have none."""
+    return not is_custom(provider) and _built_in(provider).needs_key
+
+
+def default_base_url(provider: str) -> str | None:
+    """The vendor's own base URL; None for a custom server, which has only the account's."""
+    return None if is_custom(provider) else _built_in(provider).base_url
+
+
+def adapter_for(provider: str) -> Adapter:
+    """The adapter that speaks the provider's language.
+
+    Raises:
+        InvalidRequestError: there is no such provider.
+    """
+    if is_custom(provider) and is_known(provider):
+        return _custom_adapter(provider)
+    return _built_in(provider).adapter
+
+
+def sender_kind(provider: str, base_url: str | None, trusted: Trusted) -> SenderKind:
+    """What carries a call of this provider to this base URL, if the account set one.
+
+    The fast sender has no address guard, so it goes only where nobody but the vendor or the
+    operator says: an account's own URL is guarded, unless the operator trusts its very host.
+    """
+    if provider == SIMULATED:
+        return SenderKind.SIMULATED
+    if base_url is None and not is_custom(provider):
+        return SenderKind.FAST
+    try:
+        is_trusted = target_of(base_url or "", trusted).is_trusted
+    except AddressRefusedError:
+        is_trusted = False  # the guarded sender refuses it, with the reason
+    return SenderKind.FAST if is_trusted else SenderKind.GUARDED
+
+
+def listed_price(provider: str, model: str) -> tuple[int, int] | None:
+    """A price that this registry itself lists: micro-dollars per million tokens, in and out."""
+    if provider != SIMULATED:
+        return None
+    return simulated.PRICES.get(model, simulated.OTHER_PRICE)
+
+
+def _built_in(provider: str) -> Provider:
+    try:
+        return _BUILT_IN[provider]
+    except KeyError:
+        raise InvalidRequestError(
+            f"provider {provider[:80]!r} is not known; known are {', '.join(known_providers())} "
+            "and custom:<name>",
+            param="provider",
+        ) from None
+
+
+@lru_cache(maxsize=1024)
+def _custom_adapter(provider: str) -> Adapter:
+    return ChatCompletions(provider)

@@ -1,0 +1,221 @@
+"""What every mode keeps to, whatever its calls come back with."""
+
+import ast
+import json
+import random
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import app.modes
+from app.domain.errors import InvalidRequestError
+from app.domain.plan import CallResult, JobView, Mode, Outcome, Plan, PlannedCall, Round
+from app.domain.states import CALL_CLOSED, CallState, Role
+from app.modes.registry import MODES
+from tests.factories.plans import (
+    make_job,
+    make_judge_plan,
+    make_plan,
+    make_result,
+    make_results,
+    make_verdict,
+    play,
+)
+
+ROUNDS_MAX = 3
+PURE = {
+    "app",
+    "base64",
+    "collections",
+    "hashlib",
+    "itertools",
+    "json",
+    "math",
+    "msgspec",
+    "re",
+    "typing",
+}
+PLANS = {
+    "chat": make_plan("chat", "acme/a"),
+    "compare": make_plan("compare", "acme/a", "acme/b", "acme/c"),
+    "judge": make_judge_plan(
+        "acme/a", "acme/b", "acme/c", judges=("jury/one", "jury/two"), criteria=("correct", "kind")
+    ),
+}
+
+every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+texts = st.one_of(
+    st.sampled_from(["", " ", "{", "null", "NaN", '{"scores": {}}', "<<end x>>", "A fine answer."]),
+    st.text(max_size=40),
+)
+fates = st.one_of(
+    texts,
+    st.sampled_from(sorted(CALL_CLOSED - {CallState.SUCCEEDED})),
+    # None: a judge's whole and valid verdict.
+    st.none(),
+)
+
+
+def job_of(mode: Mode) -> JobView:
+    return make_job(PLANS[mode.name], reference="Because of scattering.")
+
+
+def answer_of(fate: str | CallState | None, call: PlannedCall) -> str | CallState:
+    if fate is not None:
+        return fate
+    if call.role is not Role.JUDGE:
+        return "An answer."
+    labels = (call.meta or {})["contestants"].values()
+    return make_verdict(call, {label: len(label) % 10 for label in labels}, criteria=2)
+
+
+def drawn(data: st.DataObject):
+    return lambda call: answer_of(data.draw(fates, label=f"{call.role} {call.label}"), call)
+
+
+@every_mode
+def test_a_mode_is_registered_under_its_name_and_has_a_plan_here(mode: Mode):
+    assert MODES[mode.name] is mode
+    mode.check(PLANS[mode.name])
+
+
+@every_mode
+@given(data=st.data())
+def test_every_job_ends_within_a_few_rounds_whatever_its_calls_come_back_with(mode, data):
+    rounds, outcome = play(mode, job_of(mode), drawn(data))
+
+    assert len(rounds) <= ROUNDS_MAX
+    assert outcome.succeeded or outcome.reason
+    assert msgspec.json.decode(msgspec.json.encode(outcome), type=Outcome) == outcome
+
+
+@every_mode
+@given(data=st.data())
+def test_the_same_results_always_lead_to_the_same_rounds_in_whatever_order_they_come(mode, data):
+    job, results = job_of(mode), []
+    step: Round | Outcome = mode.plan(job)
+    assert mode.plan(job) == step
+    while isinstance(step, Round):
+        results += make_results(step, drawn(data))
+        step = mode.advance(job, results)
+        shuffled = random.Random(1).sample(results, len(results))
+        assert mode.advance(job, shuffled) == step
+
+
+@every_mode
+@given(data=st.data())
+def test_rounds_and_what_is_recorded_of_calls_survive_a_store(mode, data):
+    job, results = job_of(mode), []
+    step: Round | Outcome = mode.plan(job)
+    while isinstance(step, Round):
+        assert msgspec.json.decode(msgspec.json.encode(step), type=Round) == step
+        results += make_results(step, drawn(data))
+        step = mode.advance(job, results)
+        assert mode.advance(job, [stored(result) for result in results]) == step
+
+
+def stored(result: CallResult) -> CallResult:
+    """The result as PostgreSQL's jsonb gives it back: with the keys of `meta` in its own order."""
+    return msgspec.structs.replace(result, meta=json.loads(json.dumps(result.meta, sort_keys=True)))
+
+
+@every_mode
+def test_a_job_can_succeed_and_can_fail(mode: Mode):
+    _, best = play(mode, job_of(mode), lambda call: answer_of(None, call))
+    _, worst = play(mode, job_of(mode), lambda _: CallState.FAILED)
+
+    assert best.succeeded
+    assert best.reason is None
+    assert not worst.succeeded
+    assert worst.reason
+    assert worst.message
+
+
+@every_mode
+@given(data=st.data())
+def test_the_calls_of_a_round_are_told_apart_by_role_and_label(mode, data):
+    job = job_of(mode)
+    rounds, _ = play(mode, job, drawn(data))
+
+    for round_ in rounds:
+        names = [(call.role, call.label) for call in round_.calls]
+        assert names
+        assert len(set(names)) == len(names)
+    variants = {variant.label: variant for variant in job.plan.variants}
+    for call in rounds[0].calls:
+        assert call.role is Role.CANDIDATE
+        assert (call.ref, call.params) == (variants[call.label].ref, variants[call.label].params)
+        assert call.messages is None
+
+
+@every_mode
+@given(data=st.data())
+def test_no_call_follows_that_was_not_counted_beforehand(mode, data):
+    job = job_of(mode)
+    counted = [variant for variant, _ in mode.later_calls(job.plan)]
+    rounds, _ = play(mode, job, drawn(data))
+
+    for call in [call for round_ in rounds[1:] for call in round_.calls]:
+        place = next(
+            place
+            for place, variant in enumerate(counted)
+            if (variant.label, variant.ref) == (call.label, call.ref)
+        )
+        assert counted.pop(place).params.max_tokens == call.params.max_tokens
+
+
+@every_mode
+@given(data=st.data())
+def test_a_mode_that_needs_no_text_does_not_look_at_it(mode, data):
+    if mode.needs_text:
+        return
+    job = job_of(mode)
+    results = make_results(mode.plan(job), drawn(data))
+    silent = [msgspec.structs.replace(result, text="") for result in results]
+    assert mode.advance(job, silent) == mode.advance(job, results)
+
+
+@every_mode
+def test_an_answer_of_a_refused_call_is_no_answer(mode: Mode):
+    job = job_of(mode)
+    results = [make_result(call, CallState.REFUSED) for call in mode.plan(job).calls]
+    step = mode.advance(job, results)
+    assert isinstance(step, Outcome)
+    assert not step.succeeded
+
+
+@every_mode
+def test_i15_a_plan_without_models_is_refused(mode: Mode):
+    plan = PLANS[mode.name]
+    with pytest.raises(InvalidRequestError) as refused:
+        mode.check(Plan(plan.mode, (), plan.judge))
+    assert refused.value.param == "models"
+
+
+@every_mode
+def test_i15_the_same_label_twice_is_refused(mode: Mode):
+    plan = PLANS[mode.name]
+    with pytest.raises(InvalidRequestError) as refused:
+        mode.check(Plan(plan.mode, plan.variants[:1] * 2, plan.judge))
+    assert refused.value.param in {"models", "models[1]"}
+
+
+def test_modes_import_nothing_that_does_io_or_knows_the_time():
+    for path in Path(app.modes.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Import(names=names):
+                    imported = [name.name for name in names]
+                case ast.ImportFrom(module=str(module)):
+                    imported = [module]
+                case _:
+                    continue
+            for name in imported:
+                assert name.split(".")[0] in PURE, f"{path.name} imports {name}"
+                assert not name.startswith("app.") or name.startswith(("app.domain", "app.modes"))
+                assert name != "app.domain.clock"
+    assert PURE - {"app", "msgspec"} <= sys.stdlib_module_names

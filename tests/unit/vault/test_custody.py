@@ -1,0 +1,101 @@
+"""The master key is the operator's, or a private file's on one machine, or there is no start."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import structlog
+
+from app.domain.errors import SetupError
+from app.settings import load_settings
+from app.vault.custody import KEY_FILE, keep_private, load_vault
+from app.vault.master import Vault, new_fernet_key
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("BYOK_ENCRYPTION_KEY", raising=False)
+    monkeypatch.setenv("OVERNIGHT_DATA_DIR", str(tmp_path / "data"))
+
+
+def test_the_operators_key_is_used_and_no_file_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = new_fernet_key()
+    monkeypatch.setenv("BYOK_ENCRYPTION_KEY", key)
+    assert load_vault(load_settings()).kids == Vault(key).kids
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_single_machine_makes_its_own_key_once_and_warns(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        made = load_vault(load_settings())
+        again = load_vault(load_settings())
+    file = tmp_path / "data" / KEY_FILE
+    assert made.kids == again.kids == Vault(file.read_text()).kids
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [
+        ("master_key_made", "warning")
+    ]
+    assert file.read_text() not in str(logs)
+    assert [path.name for path in file.parent.iterdir()] == [KEY_FILE]
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOK_ENCRYPTION_KEY", " ")
+    assert load_vault(load_settings()).kids
+
+
+def test_processes_that_start_together_agree_on_one_key() -> None:
+    settings = load_settings()
+    kids: list[tuple[str, ...]] = []
+    start = threading.Barrier(16)
+
+    def boot() -> None:
+        start.wait()
+        kids.append(load_vault(settings).kids)
+
+    threads = [threading.Thread(target=boot) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kids) == 16
+    assert len(set(kids)) == 1
+
+
+def test_k7_a_server_without_a_master_key_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db.example/overnight")
+    with pytest.raises(SetupError, match=r"BYOK_ENCRYPTION_KEY is not set.*generate_key"):
+        load_vault(load_settings())
+    assert not (tmp_path / "data").exists()
+
+
+def test_k7_a_damaged_key_file_is_named_and_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "data" / KEY_FILE
+    file.parent.mkdir()
+    file.write_text("half a k")
+    with pytest.raises(SetupError) as caught:
+        load_vault(load_settings())
+    assert f"{file}: key 1 of 1 is not a Fernet key" in caught.value.message
+    assert "half a k" not in caught.value.message
+    assert file.read_text() == "half a k"
+
+
+def test_a_data_directory_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(SetupError, match="cannot be read or made"):
+        load_vault(load_settings())
+
+
+def test_a_private_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old")
+    file.chmod(0o644)
+    assert not keep_private(file, "new", replace=False)
+    assert file.read_text() == "old"
+    assert keep_private(file, "new", replace=True)
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", 0o600)

@@ -1,0 +1,123 @@
+"""Carries one claimed call to its provider and back: built, sent, read and priced."""
+
+import asyncio
+from concurrent.futures import Executor
+
+import structlog
+
+from app.billing.pricing import price_of
+from app.domain.errors import (
+    AddressRefusedError,
+    NotFoundError,
+    ProviderError,
+    ProviderKeyRefusedError,
+    ProviderRefusedError,
+    SealError,
+)
+from app.net import parse_trusted
+from app.pipeline.dispatch import Prepared
+from app.pipeline.outcomes import Finished, Policy, answered, erred
+from app.pipeline.services import Services
+from app.providers import registry
+from app.providers.base import CallInput
+from app.providers.senders import SenderSet
+from app.vault.provider_keys import Credential, open_credential
+
+log = structlog.get_logger(__name__)
+
+_CREDENTIALS_KEPT = 1024
+
+
+class Carrier:
+    """Sends calls on the worker's loop.
+
+    Args:
+        services: where credentials are opened.
+        policy: what follows from a failure.
+        executor: where the store may be read.
+    """
+
+    def __init__(self, services: Services, policy: Policy, executor: Executor) -> None:
+        self._services = services
+        self._policy = policy
+        self._executor = executor
+        self._trusted = parse_trusted(services.settings.trusted_hosts)
+        self._senders = SenderSet(services.settings.trusted_hosts)
+        # By the key's own id and base URL: a key that was replaced is never found here.
+        self._credentials: dict[tuple[str, str | None, str | None], Credential] = {}
+        self._timeout_s = services.settings.attempt_timeout_s
+
+    async def carry(self, prepared: Prepared) -> tuple[Finished, ProviderError | None]:
+        """One attempt. Never raises; the error, if there is one, is for governor and breaker."""
+        call = prepared.call
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            finished = await self._attempt(prepared, started)
+        except ProviderError as error:
+            return erred(call, error, self._policy, _ms(loop.time() - started)), error
+        except AddressRefusedError as error:
+            refused = ProviderRefusedError(error.message, reason="address_refused")
+            return erred(call, refused, self._policy, _ms(loop.time() - started)), refused
+        except (NotFoundError, SealError) as error:
+            unusable = ProviderKeyRefusedError(error.message, reason="key_unusable")
+            return erred(call, unusable, self._policy, 0), unusable
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # A bug of ours in an adapter, most likely: the call fails, and the worker lives.
+            log.exception("call_failed_inside", call=call.id)
+            inside = ProviderRefusedError(
+                f"internal error ({type(error).__name__})", reason="internal_error"
+            )
+            return erred(call, inside, self._policy, _ms(loop.time() - started)), inside
+        return finished, None
+
+    async def _attempt(self, prepared: Prepared, started: float) -> Finished:
+        call = prepared.call
+        credential = await self._credential(prepared)
+        adapter = registry.adapter_for(call.provider)
+        given = CallInput(
+            call.id,
+            call.model,
+            prepared.messages,
+            prepared.params,
+            max_tokens=call.max_tokens,
+            attempt=call.epoch,
+        )
+        request = adapter.build(given, credential)
+        kind = registry.sender_kind(call.provider, credential.base_url, self._trusted)
+        response = await self._senders.of(kind).send(request, self._timeout_s)
+        latency_ms = _ms(asyncio.get_running_loop().time() - started)
+        completion = adapter.read(response, given, credential)
+        finished = answered(call, completion, latency_ms)
+        finished.status_code = response.status_code
+        price = price_of(call.provider, call.model)
+        if price is not None:
+            finished.cost_nanos = price.cost_nanos(completion.usage)
+            finished.price_version = price.version
+        return finished
+
+    async def _credential(self, prepared: Prepared) -> Credential:
+        key = (prepared.call.lane_id, prepared.provider_key_id, prepared.base_url)
+        known = self._credentials.get(key)
+        if known is None:
+            loop = asyncio.get_running_loop()
+            known = await loop.run_in_executor(self._executor, self._open, prepared.call.lane_id)
+            if len(self._credentials) >= _CREDENTIALS_KEPT:
+                self._credentials.clear()
+            self._credentials[key] = known
+        return known
+
+    def _open(self, lane_id: str) -> Credential:
+        services = self._services
+        with services.store.read() as session:
+            return open_credential(session, services.vault, services.settings, lane_id)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._senders.close()
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,62 @@
+"""The scheduler process: `python -m workers.scheduler`, or `overnight scheduler`.
+
+It is a clock: it reconciles every few seconds, itself, so that what workers lost is found
+though no worker can hear a hint. Any number of them may run.
+"""
+
+import signal
+import sys
+import threading
+
+import structlog
+
+from app.domain.errors import SetupError, UnavailableError
+from app.logs import configure_logging
+from app.migrations import check_schema
+from app.pipeline.reconcile import reconcile
+from app.pipeline.services import Services, build_services
+from app.settings import load_settings
+from app.vault.custody import check_vault
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        settings = load_settings()
+        configure_logging(settings)
+        services = build_services(settings)
+        check_schema(services.store.engine)
+        check_vault(services.store, services.vault)
+    except SetupError as error:
+        sys.stderr.write(f"overnight scheduler: {error.message}\n")
+        return 1
+    log.info("scheduler_started", interval_s=settings.reconcile_interval_s)
+    while True:
+        reconcile_once(services)
+        if stopping.wait(settings.reconcile_interval_s):
+            break
+    services.store.close()
+    log.info("scheduler_stopped")
+    return 0
+
+
+def reconcile_once(services: Services) -> bool:
+    """Reconcile; a store that is away is tried again at the next tick."""
+    try:
+        reconcile(services)
+    except UnavailableError:
+        log.warning("reconcile_postponed")
+    except Exception:
+        log.exception("reconcile_failed")
+    else:
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""A worker process: `python -m workers.worker`, or `overnight worker`.
+
+`dramatiq.Worker` runs in here rather than under Dramatiq's own master, where the death of one
+worker process takes all the others with it.
+"""
+
+import faulthandler
+import signal
+import sys
+import threading
+
+import structlog
+
+from app.domain.errors import SetupError
+from app.logs import configure_logging
+from app.migrations import check_schema
+from app.pipeline.services import build_services
+from app.settings import load_settings
+from app.vault.custody import check_vault
+from workers import actors
+from workers.actors.base import declare
+from workers.broker import Hands, NudgedBroker
+from workers.poller import poll_store
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+#: Actors are short transactions; the provider calls are not theirs but the pump's.
+THREADS = 4
+_HANDS_STOP_S = 5.0
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; a second one changes nothing."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    faulthandler.enable()
+    try:
+        _run(stopping)
+    except SetupError as error:
+        sys.stderr.write(f"overnight worker: {error.message}\n")
+        return 1
+    return 0
+
+
+def _run(stopping: threading.Event) -> None:
+    settings = load_settings()
+    configure_logging(settings)
+    services = build_services(settings, hot=True)
+    check_schema(services.store.engine)
+    check_vault(services.store, services.vault)
+    runtime = Runtime(services)
+    broker = NudgedBroker(settings.broker_url)
+    declare(broker, runtime)
+    hands, poller = Hands(broker, THREADS), poll_store(runtime, broker)
+    runtime.start()
+    hands.start()
+    poller.start()
+    log.info("worker_started", worker=runtime.lease.worker_id, actors=sorted(actors.__all__))
+    stopping.wait()
+    log.info("worker_stopping", worker=runtime.lease.worker_id)
+    poller.stop()
+    # First the pump: hints that come in meanwhile do no harm, and calls in flight take longest.
+    runtime.stop(settings.grace_s)
+    hands.stop(_HANDS_STOP_S)
+    services.store.close()
+    log.info("worker_stopped")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
