@@ -115,7 +115,11 @@ class Store:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            connect_args={"connect_timeout": 5, "options": options, "application_name": "overnight"},
+            connect_args={
+                "connect_timeout": 5,
+                "options": options,
+                "application_name": "overnight",
+            },
         )
 
     @contextmanager
@@ -194,7 +198,7 @@ def insert_once(tx: Tx, row: SQLModel) -> bool:
     connection = tx.connection()
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = insert(type(row)).values(row.model_dump()).on_conflict_do_nothing()
-    # Counted by what comes back: PostgreSQL's driver does not always know the row count.
+    # By what comes back: SQLAlchemy does not keep every insert's row count.
     return connection.execute(statement.returning(sa.literal(1))).first() is not None
 
 

@@ -35,9 +35,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, validation_alias="DATABASE_URL")
     redis_url: str | None = Field(None, validation_alias="REDIS_URL")
     byok_encryption_key: SecretStr | None = Field(None, validation_alias="BYOK_ENCRYPTION_KEY")
-    data_dir: Path = Field(
-        Path("~/.local/share/overnight"), validation_alias="OVERNIGHT_DATA_DIR"
-    )
+    data_dir: Path = Field(Path("~/.local/share/overnight"), validation_alias="OVERNIGHT_DATA_DIR")
     host: str = Field("127.0.0.1", validation_alias="OVERNIGHT_HOST")
     port: int = Field(8484, ge=0, le=65535, validation_alias="OVERNIGHT_PORT")
     url: str | None = Field(None, validation_alias="OVERNIGHT_URL")
@@ -51,9 +49,7 @@ class Settings(BaseSettings):
     worker_processes: int = Field(
         os.cpu_count() or 1, ge=1, le=256, validation_alias="OVERNIGHT_WORKER_PROCESSES"
     )
-    worker_in_flight: int = Field(
-        256, ge=1, le=8192, validation_alias="OVERNIGHT_WORKER_IN_FLIGHT"
-    )
+    worker_in_flight: int = Field(256, ge=1, le=8192, validation_alias="OVERNIGHT_WORKER_IN_FLIGHT")
     attempts_max: int = Field(5, ge=1, le=100, validation_alias="OVERNIGHT_ATTEMPTS_MAX")
     unknown_resends_max: int = Field(
         5, ge=0, le=100, validation_alias="OVERNIGHT_UNKNOWN_RESENDS_MAX"

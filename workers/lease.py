@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-import structlog
 import sqlalchemy as sa
+import structlog
 
 from app.db import Store
 from app.domain.errors import UnavailableError

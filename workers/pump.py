@@ -11,6 +11,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 
 import structlog
+from app.limits.breaker import Breaker
+from app.limits.governor import Governor, LaneLimits
 
 from app.domain.errors import (
     OutcomeUnknownError,
@@ -20,8 +22,6 @@ from app.domain.errors import (
     ProviderUnavailableError,
     UnavailableError,
 )
-from app.limits.breaker import Breaker
-from app.limits.governor import Governor, LaneLimits
 from app.pipeline.dispatch import Claim, Entry, Prepared, Room, claim, due_backlog, rest
 from app.pipeline.outcomes import SUSPECT_CRASHES, Finished, Policy, given_back, unknown
 from app.pipeline.park import park_lane
@@ -173,9 +173,7 @@ class Pump:
             return
         self._read_at = now
         self._woken.clear()
-        entries = await self._loop.run_in_executor(
-            self._claims, due_backlog, self._services.store
-        )
+        entries = await self._loop.run_in_executor(self._claims, due_backlog, self._services.store)
         self._entries = {entry.key: entry for entry in entries}
         self._not_before = {
             key: until for key, until in self._not_before.items() if until > self._loop.time()
@@ -184,9 +182,7 @@ class Pump:
     async def _picks(self) -> Sequence[tuple[Entry, int]]:
         now = self._loop.time()
         ready = [
-            entry
-            for key, entry in self._entries.items()
-            if self._not_before.get(key, 0.0) <= now
+            entry for key, entry in self._entries.items() if self._not_before.get(key, 0.0) <= now
         ]
         if not ready:
             return ()
@@ -251,9 +247,7 @@ class Pump:
     # ---- sending -----------------------------------------------------------------------
 
     def _send_all(self, calls: Sequence[Prepared]) -> None:
-        suspects = any(
-            one.call.crash_count >= SUSPECT_CRASHES for one in self._in_flight.values()
-        )
+        suspects = any(one.call.crash_count >= SUSPECT_CRASHES for one in self._in_flight.values())
         for prepared in calls:
             if prepared.call.crash_count >= SUSPECT_CRASHES:
                 if suspects:
@@ -286,7 +280,10 @@ class Pump:
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         prepared = self._in_flight.pop(task)
-        for counter, key in ((self._by_account, prepared.call.account_id), (self._by_entry, _key(prepared))):
+        for counter, key in (
+            (self._by_account, prepared.call.account_id),
+            (self._by_entry, _key(prepared)),
+        ):
             counter[key] -= 1
             if counter[key] <= 0:
                 del counter[key]
@@ -327,5 +324,3 @@ class Pump:
 
 def _key(prepared: Prepared) -> Key:
     return (prepared.call.lane_id, prepared.call.model, prepared.call.batch_id)
-
-

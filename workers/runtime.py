@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import redis.asyncio
 import structlog
 import uvloop
-
 from app.limits.breaker import Breaker
 from app.limits.governor import Governor
+
 from app.pipeline.reconcile import policy_of
 from app.pipeline.services import Services
 from workers.lease import Lease

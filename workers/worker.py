@@ -10,9 +10,9 @@ import sys
 import threading
 
 import structlog
+from app.logs import configure_logging
 
 from app.domain.errors import SetupError
-from app.logs import configure_logging
 from app.migrations import check_schema
 from app.pipeline.services import build_services
 from app.settings import load_settings

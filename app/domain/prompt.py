@@ -21,7 +21,9 @@ class ImageUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     detail: str | None = None
 
 
-class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"):
+class TextPart(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"
+):
     """A piece of text."""
 
     text: Text
@@ -75,7 +77,11 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     def over(self, defaults: "Params") -> "Params":
         """These parameters, and where one is unset, the default's."""
-        mine = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        mine = {
+            name: value
+            for name in self.__struct_fields__
+            if (value := getattr(self, name)) is not None
+        }
         return msgspec.structs.replace(defaults, **mine)
 
 

@@ -96,9 +96,7 @@ BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {
     ),
     BatchState.RUNNING: frozenset({BatchState.FINALIZING, BatchState.CANCELLING}),
     BatchState.CANCELLING: frozenset({BatchState.CANCELLED}),
-    BatchState.FINALIZING: frozenset(
-        {BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED}
-    ),
+    BatchState.FINALIZING: frozenset({BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED}),
     BatchState.COMPLETED: frozenset(),
     BatchState.FAILED: frozenset(),
     BatchState.EXPIRED: frozenset(),

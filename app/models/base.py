@@ -41,7 +41,9 @@ Nanos: Any = BigInteger()
 LongText: Any = Text()
 
 
-def check_state(column: str, states: Iterable[StrEnum], *, nullable: bool = False) -> CheckConstraint:
+def check_state(
+    column: str, states: Iterable[StrEnum], *, nullable: bool = False
+) -> CheckConstraint:
     """A CHECK that a column holds one of the enum's values."""
     values = ", ".join(f"'{state.value}'" for state in states)
     empty = f"{column} IS NULL OR " if nullable else ""

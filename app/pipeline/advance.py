@@ -96,9 +96,20 @@ class _Material:
 
 def _read(tx: Tx, jobs: Sequence[Job], *, with_text: bool) -> _Material:
     job_ids = [job.id for job in jobs]
-    columns = (Call.id, Call.job_id, Call.round, Call.role, Call.label, Call.state, Call.reason, Call.meta)
+    columns = (
+        Call.id,
+        Call.job_id,
+        Call.round,
+        Call.role,
+        Call.label,
+        Call.state,
+        Call.reason,
+        Call.meta,
+    )
     rows: Sequence[Any] = tx.execute(
-        select(*columns).where(col(Call.job_id).in_(job_ids)).order_by(col(Call.round), col(Call.id))  # type: ignore[call-overload]
+        select(*columns)
+        .where(col(Call.job_id).in_(job_ids))
+        .order_by(col(Call.round), col(Call.id))  # type: ignore[call-overload]
     ).all()
     texts = _texts(tx, [row[0] for row in rows], "answer") if with_text else {}
     results: dict[str, list[CallResult]] = {job_id: [] for job_id in job_ids}
@@ -115,7 +126,9 @@ def _read(tx: Tx, jobs: Sequence[Job], *, with_text: bool) -> _Material:
             )
         )
     prompts = _texts(tx, job_ids, "prompt") if with_text else {}
-    return _Material(results, {id_: msgspec.json.decode(body, type=Prompt) for id_, body in prompts.items()})
+    return _Material(
+        results, {id_: msgspec.json.decode(body, type=Prompt) for id_, body in prompts.items()}
+    )
 
 
 def _texts(tx: Tx, owners: Sequence[str], kind: str) -> dict[str, str]:
@@ -141,9 +154,7 @@ def _decide(context: BatchContext, mode: Mode, job: Job, material: _Material) ->
         return Decision(job, state, answer.reason, answer.message, outcome=answer)
     if context.batch.ending:
         return _ended(context.batch, job)
-    return Decision(
-        job, JobState.RUNNING, next=_next_round(job, prompt.messages, answer)
-    )
+    return Decision(job, JobState.RUNNING, next=_next_round(job, prompt.messages, answer))
 
 
 def _next_round(job: Job, prompt: Messages, answer: Round) -> JobCalls:
@@ -215,5 +226,3 @@ def _insert_verdicts(tx: Tx, store: Store, decisions: Sequence[Decision]) -> Non
             rows.append((one.job.id, one.job.batch_id, verdict.winner, verdict.abstained, body))
     if rows:
         store.insert_rows(tx, StoredVerdict, _VERDICT_COLUMNS, rows)
-
-

@@ -59,7 +59,10 @@ class BatchContext:
     def __post_init__(self) -> None:
         """Index the plan's variants, to tell which calls ask just what their variant says."""
         self.variants = {
-            (Role.JUDGE if name == "judge.judges" else Role.CANDIDATE, variant.label): variant.params
+            (
+                Role.JUDGE if name == "judge.judges" else Role.CANDIDATE,
+                variant.label,
+            ): variant.params
             for name, variant in variants_of(self.plan)
         }
 
@@ -112,7 +115,11 @@ def insert_calls(
         store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
     lane_at, model_at = CALL_COLUMNS.index("lane_id"), CALL_COLUMNS.index("model")
     queued = {(row[lane_at], row[model_at]) for row in calls}
-    announce(tx, store, [(lane, model, context.batch.id, context.batch.account_id, 0) for lane, model in queued])
+    announce(
+        tx,
+        store,
+        [(lane, model, context.batch.id, context.batch.account_id, 0) for lane, model in queued],
+    )
     lanes = {lane.id: lane.provider for lane in context.lanes.values()}
     return {(lanes[lane_id], lane_id) for lane_id, _ in queued}
 
@@ -130,7 +137,11 @@ def _call_row(
         prompt_tokens = input_tokens_max(messages, planned.params)
     max_tokens = context.bound_of(planned.params, lane)
     price = price_of(planned.ref.provider, planned.ref.model)
-    worst = None if price is None or max_tokens is None else price.worst_nanos(prompt_tokens, max_tokens)
+    worst = (
+        None
+        if price is None or max_tokens is None
+        else price.worst_nanos(prompt_tokens, max_tokens)
+    )
     meta = None if planned.meta is None else msgspec.json.encode(planned.meta).decode()
     # fmt: off
     return (
@@ -149,5 +160,9 @@ def announce(tx: Tx, store: Store, rows: Sequence[tuple[str, str, str, str, int]
     names = ("lane_id", "model", "batch_id", "account_id", "delay_ms")
     tx.execute(
         store.sql(_ANNOUNCE),
-        {"rows": msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()},
+        {
+            "rows": msgspec.json.encode(
+                [dict(zip(names, row, strict=True)) for row in rows]
+            ).decode()
+        },
     )

@@ -94,9 +94,7 @@ def _close_window(tx: Tx, services: Services, batch: Batch, job_ids: Sequence[st
     return len(rows) + jobs
 
 
-def _close_unplanned(
-    tx: Tx, services: Services, job_ids: Sequence[str], ending: EndReason
-) -> int:
+def _close_unplanned(tx: Tx, services: Services, job_ids: Sequence[str], ending: EndReason) -> int:
     queued = tx.exec(
         select(Job.id)
         .where(col(Job.id).in_(job_ids), Job.state == JobState.QUEUED)

@@ -173,14 +173,18 @@ class _NoRoomError(Exception):
 
 
 def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -> list[Prepared]:
-    guard = tx.execute(store.sql(_GUARD), {"worker": worker_id, "lane": entry.lane_id}).one_or_none()
+    guard = tx.execute(
+        store.sql(_GUARD), {"worker": worker_id, "lane": entry.lane_id}
+    ).one_or_none()
     if guard is None or guard[0] != LaneState.OPEN or not guard[5]:
         raise _StoppedError
     names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
     rows = tx.execute(store.sql(_CLAIM), {**names, "n": wanted, "worker": worker_id}).all()
     if not rows:
         return []
-    calls = [_claimed(entry, worker_id, row) for row in sorted(rows, key=lambda row: (row[13], row[0]))]
+    calls = [
+        _claimed(entry, worker_id, row) for row in sorted(rows, key=lambda row: (row[13], row[0]))
+    ]
     written = [{"id": one.id, "epoch": one.epoch, "worst": one.worst_nanos} for one in calls]
     tx.execute(store.sql(_WRITE_ATTEMPTS), {"worker": worker_id, "rows": _json(written)})
     prepared = _prepare(tx, store, entry, calls, base_url=guard[3], key_id=guard[4])

@@ -8,7 +8,14 @@ from app.domain.states import BATCH_CLOSED, BatchState, EndReason
 from app.models import Backlog, Batch, Call, Job
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
-from app.webhooks.events import CLOSING_EVENTS, batch_event, record_event
+from app.webhooks.events import EventType, batch_event, record_event
+
+_EVENT_OF = {
+    BatchState.COMPLETED: EventType.BATCH_COMPLETED,
+    BatchState.FAILED: EventType.BATCH_FAILED,
+    BatchState.EXPIRED: EventType.BATCH_EXPIRED,
+    BatchState.CANCELLED: EventType.BATCH_CANCELLED,
+}
 
 
 def finalize(services: Services, batch_id: str) -> bool:
@@ -50,9 +57,8 @@ def _close(tx: Tx, services: Services, batch: Batch) -> None:
     for row in tx.exec(select(Backlog).where(Backlog.batch_id == batch.id)):
         tx.delete(row)
     release(tx, services.store, batch.id)
-    kind = CLOSING_EVENTS[BatchState(batch.state)]
-    event = batch_event(kind, batch.account_id, batch.id)
-    for delivery_id in record_event(tx, event, batch.closed_at):
+    event = batch_event(_EVENT_OF[BatchState(batch.state)], batch.id, batch.closed_at)
+    for delivery_id in record_event(tx, services.store, batch.account_id, batch.id, event):
         send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
 
 

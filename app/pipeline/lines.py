@@ -137,9 +137,7 @@ def _check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
         )
     first = seen.setdefault(custom_id, where)
     if first is not where:
-        raise InvalidRequestError(
-            f"{param}: {custom_id!r} is already used by {first}", param=param
-        )
+        raise InvalidRequestError(f"{param}: {custom_id!r} is already used by {first}", param=param)
 
 
 def _prompt_of(job: JobLine, where: str) -> Prompt:

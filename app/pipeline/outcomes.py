@@ -1,7 +1,7 @@
 """How an attempt ended, and what follows from it for its call. Pure: no clock, no store."""
 
-import random
 from dataclasses import dataclass
+from random import Random
 
 import msgspec
 
@@ -82,19 +82,19 @@ class Finished(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The bounds of trying again; `random` spreads retries, and is replaced in tests."""
+    """The bounds of trying again; `jitter` spreads retries, and is replaced in tests."""
 
     attempts_max: int
     unknown_resends_max: int
     wait_max_s: float
-    random: random.Random = random.Random()  # noqa: RUF009, S311 - jitter, shared on purpose
+    jitter: Random = Random()  # noqa: RUF009, S311 - shared on purpose
 
 
 def backoff_s(policy: Policy, failures: int, floor_s: float | None = None) -> float:
     """Exponential backoff with full jitter in its upper half, never below what was asked for."""
     ceiling = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** max(0, failures - 1))
-    jittered = policy.random.uniform(ceiling / 2, ceiling)
-    return jittered if floor_s is None else max(jittered, floor_s + policy.random.uniform(0, 1))
+    jittered = policy.jitter.uniform(ceiling / 2, ceiling)
+    return jittered if floor_s is None else max(jittered, floor_s + policy.jitter.uniform(0, 1))
 
 
 def answered(call: ClaimedCall, completion: Completion, latency_ms: int) -> Finished:

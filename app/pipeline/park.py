@@ -38,7 +38,6 @@ def _announce(tx: Tx, services: Services, lane_id: str) -> None:
         .order_by(col(Batch.id))
     ).all()
     for batch_id, account_id in waiting:
-        event = lane_parked(account_id, batch_id, lane_id, lane.provider, now)
-        for delivery_id in record_event(tx, event, now):
+        event = lane_parked(batch_id, lane_id, lane.provider, now)
+        for delivery_id in record_event(tx, services.store, account_id, batch_id, event):
             send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
-

@@ -76,8 +76,7 @@ def _recover(services: Services, worker_id: str) -> int:
     while True:
         held = _held_by(services.store, worker_id)
         group = [
-            unknown(call, policy, reason="worker_lost", message=None, crashed=True)
-            for call in held
+            unknown(call, policy, reason="worker_lost", message=None, crashed=True) for call in held
         ]
         if group:
             recovered += len(record(services, group).written)

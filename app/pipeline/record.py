@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.billing.budget import Settlement, settle_many
-from app.billing.ledger import Capture, capture_many
+from app.billing.captures import Capture, capture_many
 from app.db import Store, Tx, in_ms
 from app.domain.states import Billed, EndReason
 from app.models import StoredCompletion, StoredText, UsageRow
@@ -98,14 +98,14 @@ def _record(tx: Tx, services: Services, group: Sequence[Finished]) -> Recorded:
     tx.execute(store.sql(_CLOSE_ATTEMPTS), {"rows": _json(map(_attempt_row, kept))})
     closed = Counter(one.call.job_id for one in kept if one.closes)
     ready = count_down(tx, store, closed)
-    overrun = settle_many(tx, store, [_settlement(one) for one in kept])
-    _capture(tx, store, kept)
+    overrun = set(settle_many(tx, store, [_settlement(one) for one in kept]))
+    overrun |= set(_capture(tx, store, kept))
     announce(tx, store, _waiting_rows(kept))
     hint_ready(tx, services, ready)
     if overrun:
-        end_early(tx, store, overrun, EndReason.BUDGET_EXHAUSTED)
+        end_early(tx, store, sorted(overrun), EndReason.BUDGET_EXHAUSTED)
         send_after_commit(tx, services.queue, Step.RECONCILE)
-    return Recorded(written, tuple(overrun))
+    return Recorded(written, tuple(sorted(overrun)))
 
 
 def count_down(tx: Tx, store: Store, closed: Counter[str]) -> list[tuple[str, str]]:
@@ -246,7 +246,7 @@ def _settlement(one: Finished) -> Settlement:
     )
 
 
-def _capture(tx: Tx, store: Store, kept: Sequence[Finished]) -> None:
+def _capture(tx: Tx, store: Store, kept: Sequence[Finished]) -> list[str]:
     captures = [
         Capture(
             account_id=one.call.account_id,
@@ -259,8 +259,7 @@ def _capture(tx: Tx, store: Store, kept: Sequence[Finished]) -> None:
         for one in kept
         if one.call.billed is Billed.CREDITS and one.cost_nanos
     ]
-    if captures:
-        capture_many(tx, store, captures)
+    return capture_many(tx, store, captures) if captures else []
 
 
 def _waiting_rows(kept: Sequence[Finished]) -> list[tuple[str, str, str, str, int]]:

@@ -41,7 +41,7 @@ def retry(services: Services, account_id: str, batch_id: str) -> Submitted:
 def _body(services: Services, session: Session, batch: Batch) -> BatchBody:
     """What the client wrote then; a start that has passed is now, and so is its deadline."""
     body = BatchBody.model_validate_json(session.get_one(BatchSpec, batch.id).body)
-    relative = body.deadline is None or body.deadline[:1].isdigit() and len(body.deadline) <= 7  # noqa: PLR2004
+    relative = body.deadline is None or (body.deadline[:1].isdigit() and len(body.deadline) <= 7)  # noqa: PLR2004
     return body.model_copy(
         update={
             "not_before": None,
@@ -70,7 +70,10 @@ def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
     while True:
         rows = session.exec(
             select(Job.position, Job.custom_id, StoredText.body)
-            .join(StoredText, (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"))
+            .join(
+                StoredText,
+                (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"),
+            )
             .where(Job.batch_id == batch_id, col(Job.position) > after)
             .where(Job.state != JobState.SUCCEEDED)
             .order_by(col(Job.position))

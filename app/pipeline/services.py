@@ -33,7 +33,9 @@ def build_services(settings: Settings, *, hot: bool = False) -> Services:
     """
     register_simulated_prices()
     store = Store(settings.store_url, hot=hot)
-    return Services(settings, store, BrokerQueue(make_broker(settings.broker_url)), load_vault(settings))
+    return Services(
+        settings, store, BrokerQueue(make_broker(settings.broker_url)), load_vault(settings)
+    )
 
 
 def register_simulated_prices() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from app.billing import ledger
 from app.billing.pricing import price_of
 from app.db import Store, Tx
-from app.domain.errors import AddressRefusedError, ConflictError, InvalidRequestError
+from app.domain.errors import ConflictError, InvalidRequestError
 from app.domain.ids import Prefix, new_id, new_ids
 from app.domain.money import dollars_to_nanos
 from app.domain.plan import Plan
@@ -21,14 +21,13 @@ from app.models import (
     Account,
     Batch,
     BatchSpec,
-    Endpoint,
     IdempotencyKey,
     Job,
     Lane,
     StoredText,
 )
-from app.net.guard import check_url
 from app.pipeline.calls import TEXT_COLUMNS
+from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import RawLine, Spool, spool_lines
 from app.pipeline.services import Services
@@ -36,8 +35,6 @@ from app.pipeline.variants import make_plan
 from app.pipeline.worst import batch_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
-from app.vault.webhook_secrets import seal_webhook_secret
-from app.webhooks.signing import check_secret
 
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 _CHUNK = 2000
@@ -82,7 +79,8 @@ def submit(services: Services, submission: Submission) -> Submitted:
     if known is not None:
         return Submitted(known, created=False)
     plan = make_plan(submission.body)
-    _check_webhook(services, submission.body)
+    if submission.body.webhook is not None:
+        check_webhook(submission.body.webhook, services.settings.trusted_hosts)
     spool = spool_lines(submission.lines)
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
@@ -135,7 +133,9 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             )
         )
         _remember(tx, submission, batch.id, now)
-        _add_endpoint(tx, services, submission, batch.id, now)
+        if submission.body.webhook is not None:
+            account = tx.get_one(Account, submission.account_id)
+            add_batch_endpoint(tx, services.vault, account, batch.id, submission.body.webhook, now)
         tx.flush()
         _insert_jobs(tx, store, batch, spool)
         _hold_credits(tx, services, batch, plan, lanes, spool)
@@ -224,42 +224,6 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
         )
 
 
-def _check_webhook(services: Services, body: BatchBody) -> None:
-    if body.webhook is None:
-        return
-    try:
-        check_url(body.webhook.url, services.settings.trusted_hosts)
-    except AddressRefusedError as error:
-        raise InvalidRequestError(f"webhook.url: {error.message}", param="webhook.url") from None
-    if body.webhook.secret is not None:
-        check_secret(body.webhook.secret)
-
-
-def _add_endpoint(
-    tx: Tx, services: Services, submission: Submission, batch_id: str, now: datetime
-) -> None:
-    webhook = submission.body.webhook
-    if webhook is None:
-        return
-    endpoint_id, sealed = new_id(Prefix.ENDPOINT), None
-    if webhook.secret is not None:
-        account = tx.get_one(Account, submission.account_id)
-        data_key = services.vault.data_key(
-            account.id, account.data_key_wrapped, account.data_key_kid
-        )
-        sealed = seal_webhook_secret(data_key, endpoint_id, check_secret(webhook.secret))
-    tx.add(
-        Endpoint(
-            id=endpoint_id,
-            account_id=submission.account_id,
-            batch_id=batch_id,
-            url=webhook.url,
-            secret_sealed=sealed,
-            created_at=now,
-        )
-    )
-
-
 def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
     for start, chunk in _chunks(spool.rows()):
         ids = new_ids(Prefix.JOB, len(chunk))
@@ -269,8 +233,7 @@ def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
         )
         store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
         texts = (
-            (id_, "prompt", batch.id, prompt)
-            for id_, (_, prompt) in zip(ids, chunk, strict=True)
+            (id_, "prompt", batch.id, prompt) for id_, (_, prompt) in zip(ids, chunk, strict=True)
         )
         store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
 

@@ -30,7 +30,9 @@ def batch_worst_nanos(
     for variant in plan.variants:
         if variant.ref.provider in providers:
             total += _worst(variant, input_tokens, jobs, max_tokens_default)
-    answer_tokens = max(variant.params.max_tokens or max_tokens_default for variant in plan.variants)
+    answer_tokens = max(
+        variant.params.max_tokens or max_tokens_default for variant in plan.variants
+    )
     for variant, answers in mode_for(plan.mode).later_calls(plan):
         if variant.ref.provider in providers:
             read = input_tokens + jobs * (_FRAME_TOKENS + answers * answer_tokens * _RETOKENISED)

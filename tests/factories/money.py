@@ -1,18 +1,36 @@
 """Credits as tests move them and look at them: each step a transaction of its own."""
 
+from typing import Any
+
 from app.billing.laws import check_money
 from app.billing.ledger import (
     Balance,
     Capture,
     balance_of,
     capture_many,
+    grant,
     hold,
     release,
     transactions_of,
 )
 from app.db import Store
-from app.models import Batch
-from tests.factories.rows import make_batch
+from app.models import Account, Batch
+from tests.factories.rows import make_account, make_batch
+
+
+def open_account(store: Store, *, credits_nanos: int = 0) -> str:
+    """An account, with credits granted if any; its id."""
+    with store.transaction() as tx:
+        account_id = make_account(tx).id
+        if credits_nanos:
+            grant(tx, store, account_id, credits_nanos, idempotency_key="first")
+    return account_id
+
+
+def open_batch(store: Store, account_id: str, **values: Any) -> str:
+    """A running batch without jobs; its id."""
+    with store.transaction() as tx:
+        return make_batch(tx, tx.get_one(Account, account_id), **values).id
 
 
 def balance(store: Store, account_id: str) -> Balance:
@@ -36,7 +54,7 @@ def entries(store: Store, account_id: str) -> list[tuple[str, str, str, int]]:
 
 def hold_for(store: Store, account_id: str, amount_nanos: int) -> str:
     """A new batch that holds so much; its id."""
-    batch_id = make_batch(store, account_id)
+    batch_id = open_batch(store, account_id)
     with store.transaction() as tx:
         hold(tx, store, account_id, batch_id, amount_nanos)
     return batch_id

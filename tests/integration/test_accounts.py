@@ -1,6 +1,5 @@
 """Who may come in: API keys in the store, and the local account of one machine."""
 
-import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from app.pipeline.accounts import (
 )
 from app.vault.master import Vault, new_fernet_key
 from app.webhooks.signing import check_secret
+from tests.factories.racing import run_at_once
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a3_a_mistyped_key_is_refused_without_asking_the_store(api_key: NewApiKe
 
 
 def test_a3_a_key_that_was_never_made_reads_like_any_other_refusal(
-    store: Store, account: Account, vault: Vault
+    store: Store, account: Account
 ) -> None:
     with store.transaction() as tx:
         unmade = create_api_key(tx, account.id, "unmade", [Scope.READ])
@@ -240,17 +240,7 @@ def test_a_new_store_replaces_the_key_file_of_an_old_one(
 def test_processes_that_start_together_make_one_local_account(
     store: Store, vault: Vault, tmp_path: Path
 ) -> None:
-    start = threading.Barrier(4)
-
-    def boot() -> None:
-        start.wait()
-        ensure_local_account(store, vault, tmp_path)
-
-    threads = [threading.Thread(target=boot) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(lambda _: ensure_local_account(store, vault, tmp_path), 4, threads=4)
     with store.read() as session:
         assert session.connection().execute(sa.text("SELECT count(*) FROM account")).scalar() == 1
     admit(store, f"Bearer {(tmp_path / API_KEY_FILE).read_text().strip()}")

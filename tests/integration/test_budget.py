@@ -8,9 +8,8 @@ import pytest
 from app.billing.budget import Settlement, reserve, settle_many
 from app.db import Store
 from app.domain.errors import UnavailableError
-from app.models import Batch
+from tests.factories.money import batch_of, open_account, open_batch
 from tests.factories.racing import run_at_once
-from tests.factories.rows import make_account, make_batch
 
 DOLLAR = 1_000_000_000
 
@@ -25,18 +24,13 @@ def settle(store: Store, *settlements: Settlement) -> list[str]:
         return settle_many(tx, store, settlements)
 
 
-def batch_of(store: Store, batch_id: str) -> Batch:
-    with store.read() as session:
-        return session.get_one(Batch, batch_id)
-
-
 @pytest.fixture
 def account_id(store: Store) -> str:
-    return make_account(store)
+    return open_account(store)
 
 
 def test_reserving_takes_room_up_to_the_cap_exactly(store: Store, account_id: str) -> None:
-    batch_id = make_batch(store, account_id, cap_nanos=100)
+    batch_id = open_batch(store, account_id, cap_nanos=100)
     assert try_to_reserve(store, batch_id, 60)
     assert not try_to_reserve(store, batch_id, 41)
     assert try_to_reserve(store, batch_id, 40)
@@ -44,13 +38,13 @@ def test_reserving_takes_room_up_to_the_cap_exactly(store: Store, account_id: st
 
 
 def test_a_batch_without_a_cap_has_room_for_anything(store: Store, account_id: str) -> None:
-    batch_id = make_batch(store, account_id)
+    batch_id = open_batch(store, account_id)
     assert try_to_reserve(store, batch_id, 10**15)
     assert batch_of(store, batch_id).reserved_nanos == 10**15
 
 
 def test_what_is_spent_takes_room_as_well(store: Store, account_id: str) -> None:
-    batch_id = make_batch(store, account_id, cap_nanos=100, spent_nanos=90)
+    batch_id = open_batch(store, account_id, cap_nanos=100, spent_nanos=90)
     assert not try_to_reserve(store, batch_id, 11)
     assert try_to_reserve(store, batch_id, 10)
 
@@ -69,7 +63,7 @@ def test_what_is_spent_takes_room_as_well(store: Store, account_id: str) -> None
 def test_a_batch_that_may_not_send_reserves_nothing(
     store: Store, account_id: str, values: dict[str, Any]
 ) -> None:
-    batch_id = make_batch(store, account_id, **values)
+    batch_id = open_batch(store, account_id, **values)
     assert not try_to_reserve(store, batch_id, 0)
 
 
@@ -78,7 +72,7 @@ def test_a_batch_that_is_not_there_reserves_nothing(store: Store) -> None:
 
 
 def test_settling_moves_what_was_reserved_to_what_was_spent(store: Store, account_id: str) -> None:
-    batch_id = make_batch(store, account_id, cap_nanos=100)
+    batch_id = open_batch(store, account_id, cap_nanos=100)
     try_to_reserve(store, batch_id, 100)
     over = settle(
         store,
@@ -100,8 +94,8 @@ def test_settling_moves_what_was_reserved_to_what_was_spent(store: Store, accoun
 
 
 def test_spending_more_than_the_cap_is_flagged_and_told(store: Store, account_id: str) -> None:
-    batch_id = make_batch(store, account_id, cap_nanos=100)
-    another = make_batch(store, account_id, cap_nanos=100)
+    batch_id = open_batch(store, account_id, cap_nanos=100)
+    another = open_batch(store, account_id, cap_nanos=100)
     for one in (batch_id, another):
         try_to_reserve(store, one, 100)
     over = settle(
@@ -116,7 +110,7 @@ def test_spending_more_than_the_cap_is_flagged_and_told(store: Store, account_id
 
 
 def test_an_overrun_grows_with_the_spend(store: Store, account_id: str) -> None:
-    batch_id = make_batch(store, account_id, cap_nanos=100)
+    batch_id = open_batch(store, account_id, cap_nanos=100)
     for _ in range(3):
         settle(store, Settlement(batch_id, spent_nanos=60))
     assert batch_of(store, batch_id).overrun_nanos == 80
@@ -127,7 +121,7 @@ def test_settling_nothing_touches_nothing(store: Store) -> None:
 
 
 def test_a_rolled_back_reservation_leaves_the_room(store: Store, account_id: str) -> None:
-    batch_id = make_batch(store, account_id, cap_nanos=100)
+    batch_id = open_batch(store, account_id, cap_nanos=100)
     with pytest.raises(RuntimeError), store.transaction() as tx:
         assert reserve(tx, store, batch_id, 100)
         raise RuntimeError
@@ -137,7 +131,7 @@ def test_a_rolled_back_reservation_leaves_the_room(store: Store, account_id: str
 def test_b3_a_hundred_workers_racing_a_dollar_never_reserve_more(
     store: Store, account_id: str
 ) -> None:
-    batch_id = make_batch(store, account_id, cap_nanos=DOLLAR)
+    batch_id = open_batch(store, account_id, cap_nanos=DOLLAR)
     rng = random.Random(7)
     amounts = [rng.randint(1, DOLLAR // 50) for _ in range(200)]
     highest = []
@@ -160,7 +154,7 @@ def test_b3_a_hundred_workers_racing_a_dollar_never_reserve_more(
 def test_groups_that_share_batches_settle_at_once_without_deadlock(
     store: Store, account_id: str
 ) -> None:
-    batch_ids = [make_batch(store, account_id) for _ in range(6)]
+    batch_ids = [open_batch(store, account_id) for _ in range(6)]
 
     def work(run: int) -> bool:
         mixed = random.Random(run).sample(batch_ids, len(batch_ids))

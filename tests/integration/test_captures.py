@@ -6,13 +6,22 @@ import pytest
 from sqlmodel import select
 
 from app.billing.entries import NOTE_CHARS_MAX
-from app.billing.ledger import Balance, Capture
+from app.billing.ledger import Balance, Capture, hold
 from app.db import Store
 from app.domain.errors import InvariantError, UnavailableError
 from app.models import LedgerEntry
-from tests.factories.money import balance, batch_of, broken_laws, capture, entries, give_back, hold_for
+from tests.factories.money import (
+    balance,
+    batch_of,
+    broken_laws,
+    capture,
+    entries,
+    give_back,
+    hold_for,
+    open_account,
+    open_batch,
+)
 from tests.factories.racing import run_at_once
-from tests.factories.rows import make_account, make_batch
 
 DOLLAR = 1_000_000_000
 #: These tests capture for calls that were never made.
@@ -21,7 +30,7 @@ NO_USAGE = ("usage_captured_once",)
 
 @pytest.fixture
 def account_id(store: Store) -> str:
-    return make_account(store, credits_nanos=DOLLAR)
+    return open_account(store, credits_nanos=DOLLAR)
 
 
 def test_a_capture_takes_from_the_hold(store: Store, account_id: str) -> None:
@@ -41,9 +50,7 @@ def test_b5_a_capture_keeps_the_version_and_the_usage_it_was_worked_out_by(
     capture(store, Capture(account_id, batch_id, "call_2", 200, "list 8", '{"input": 4}'))
     with store.read() as session:
         kept = session.exec(
-            select(LedgerEntry)
-            .where(LedgerEntry.kind == "capture")
-            .order_by(LedgerEntry.call_id)
+            select(LedgerEntry).where(LedgerEntry.kind == "capture").order_by(LedgerEntry.call_id)
         ).all()
     assert [(one.price_version, one.note, one.amount_nanos) for one in kept] == [
         ("list 7", '{"input": 3}', 150),
@@ -119,17 +126,15 @@ def test_a_capture_never_fails_and_what_nobody_has_is_a_flagged_overrun(
 def test_an_overrun_of_cap_and_credits_alike_is_not_counted_twice(
     store: Store, account_id: str
 ) -> None:
-    batch_id = make_batch(store, account_id, cap_nanos=DOLLAR, overrun_nanos=30)
+    batch_id = open_batch(store, account_id, cap_nanos=DOLLAR, overrun_nanos=30)
     with store.transaction() as tx:
         hold(tx, store, account_id, batch_id, DOLLAR)
     capture(store, Capture(account_id, batch_id, "call_1", DOLLAR + 30))
     assert batch_of(store, batch_id).overrun_nanos == 30
 
 
-def test_one_group_may_be_of_many_batches_and_accounts(
-    store: Store, account_id: str
-) -> None:
-    another = make_account(store, credits_nanos=50)
+def test_one_group_may_be_of_many_batches_and_accounts(store: Store, account_id: str) -> None:
+    another = open_account(store, credits_nanos=50)
     batches = [
         (account_id, hold_for(store, account_id, 100)),
         (account_id, hold_for(store, account_id, 100)),
@@ -155,9 +160,7 @@ def test_a_negative_capture_is_refused(store: Store, account_id: str) -> None:
         capture(store, Capture(account_id, batch_id, "call_1", -1))
 
 
-def test_a_capture_for_what_is_not_there_is_refused(
-    store: Store, account_id: str
-) -> None:
+def test_a_capture_for_what_is_not_there_is_refused(store: Store, account_id: str) -> None:
     with pytest.raises(InvariantError):
         capture(store, Capture(account_id, "batch_missing", "call_1", 1))
 
@@ -178,7 +181,7 @@ def test_b6_a_million_calls_at_150_nanodollars_are_captured_exactly(
 def test_groups_that_share_batches_and_accounts_capture_at_once_without_deadlock(
     store: Store, account_id: str
 ) -> None:
-    owners = [account_id, make_account(store, credits_nanos=DOLLAR)]
+    owners = [account_id, open_account(store, credits_nanos=DOLLAR)]
     batches = [(owner, hold_for(store, owner, 10)) for owner in owners for _ in range(3)]
 
     def work(run: int) -> bool:
@@ -192,6 +195,7 @@ def test_groups_that_share_batches_and_accounts_capture_at_once_without_deadlock
     assert all(run_at_once(work, 100, threads=8))
     assert [balance(store, owner).spent_nanos for owner in owners] == [300, 300]
     assert broken_laws(store, but=NO_USAGE) == []
+
 
 def test_a_note_longer_than_a_ledger_keeps_is_cut(store: Store, account_id: str) -> None:
     batch_id = hold_for(store, account_id, 100)

@@ -1,42 +1,32 @@
 """Credits: every movement is written once, balances at every moment, and is never changed."""
 
-import random
-from collections.abc import Sequence
-
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import select
 
-from app.billing.laws import check_money
-from app.billing.ledger import (
-    Balance,
-    Capture,
-    balance_of,
-    capture_many,
-    grant,
-    hold,
-    release,
-    transactions_of,
-)
+from app.billing.ledger import Balance, Capture, balance_of, grant, hold, transactions_of
 from app.db import Store
-from app.domain.errors import (
-    ConflictError,
-    InsufficientCreditsError,
-    InvariantError,
-    NotFoundError,
-    UnavailableError,
+from app.domain.errors import ConflictError, InsufficientCreditsError, NotFoundError
+from app.models import Batch
+from tests.factories.money import (
+    balance,
+    batch_of,
+    broken_laws,
+    capture,
+    entries,
+    give_back,
+    hold_for,
+    open_account,
+    open_batch,
 )
-from app.models import Batch, LedgerEntry
 from tests.factories.racing import run_at_once
-from tests.factories.rows import make_account, make_batch
 
 DOLLAR = 1_000_000_000
 
 
 @pytest.fixture
 def account_id(store: Store) -> str:
-    return make_account(store, credits_nanos=DOLLAR)
+    return open_account(store, credits_nanos=DOLLAR)
 
 
 class TestGrant:
@@ -58,7 +48,7 @@ class TestGrant:
             grant(tx, store, account_id, 7, idempotency_key="first")
 
     def test_a_key_belongs_to_its_account(self, store: Store, account_id: str) -> None:
-        another = make_account(store, credits_nanos=5)
+        another = open_account(store, credits_nanos=5)
         assert balance(store, another).granted_nanos == 5
         assert balance(store, account_id).granted_nanos == DOLLAR
 
@@ -119,14 +109,14 @@ class TestHold:
         assert len(entries(store, account_id)) == 1
 
     def test_nobody_holds_for_another_account_s_batch(self, store: Store, account_id: str) -> None:
-        batch_id = make_batch(store, make_account(store))
+        batch_id = open_batch(store, open_account(store))
         with pytest.raises(NotFoundError), store.transaction() as tx:
             hold(tx, store, account_id, batch_id, 1)
 
     def test_a_thousand_holds_racing_for_a_dollar_leave_no_balance_below_zero(
         self, store: Store, account_id: str
     ) -> None:
-        batch_ids = [make_batch(store, account_id) for _ in range(100)]
+        batch_ids = [open_batch(store, account_id) for _ in range(100)]
 
         def work(run: int) -> int:
             amount = DOLLAR // 60
@@ -166,7 +156,7 @@ class TestRelease:
         assert broken_laws(store) == []
 
     def test_a_batch_that_held_nothing_writes_nothing(self, store: Store, account_id: str) -> None:
-        assert give_back(store, make_batch(store, account_id)) == 0
+        assert give_back(store, open_batch(store, account_id)) == 0
         assert give_back(store, "batch_missing") == 0
         assert len(entries(store, account_id)) == 1
 
@@ -186,7 +176,7 @@ def test_entries_are_told_latest_first_and_page_by_page(store: Store, account_id
     with store.read() as session:
         first = transactions_of(session, account_id, limit=4)
         rest = transactions_of(session, account_id, after=first[-1].id, limit=4)
-        assert transactions_of(session, make_account(store)) == []
+        assert transactions_of(session, open_account(store)) == []
     ids = [one.id for one in first + rest]
     assert ids == sorted(ids, reverse=True)
     assert len(set(ids)) == 6

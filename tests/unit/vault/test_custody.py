@@ -1,6 +1,5 @@
 """The master key is the operator's, or a private file's on one machine, or there is no start."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from app.domain.errors import SetupError
 from app.settings import load_settings
 from app.vault.custody import KEY_FILE, keep_private, load_vault
 from app.vault.master import Vault, new_fernet_key
+from tests.factories.racing import run_at_once
 
 
 @pytest.fixture(autouse=True)
@@ -49,19 +49,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_processes_that_start_together_agree_on_one_key() -> None:
     settings = load_settings()
-    kids: list[tuple[str, ...]] = []
-    start = threading.Barrier(16)
-
-    def boot() -> None:
-        start.wait()
-        kids.append(load_vault(settings).kids)
-
-    threads = [threading.Thread(target=boot) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(kids) == 16
+    kids = run_at_once(lambda _: load_vault(settings).kids, 16, threads=16)
     assert len(set(kids)) == 1
 
 

@@ -138,6 +138,7 @@ def test_k7_a_data_key_of_an_unknown_master_key_names_the_key_id(vault: Vault) -
         (f"{MASTER},{MASTER[:-4]},{MASTER}", "key 2 of 3"),
         (f"{MASTER},{MASTER[:-2]}”=", "key 2 of 2"),
     ],
+    ids=["none", "word", "comma", "short", "quote"],
 )
 def test_k7_a_malformed_master_key_is_named_by_its_position(keys: str, position: str) -> None:
     with pytest.raises(SetupError) as caught:

@@ -1,13 +1,8 @@
-"""A delivery reaches its endpoint, signed, at least once, and is tried again until it does."""
+"""What an endpoint answers decides whether, and when, it is told again."""
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
-import openai
 import pytest
 import sqlalchemy as sa
 import standardwebhooks
@@ -22,118 +17,26 @@ from app.domain.errors import (
     OutcomeUnknownError,
     ProviderUnavailableError,
 )
-from app.domain.secret import Secret
-from app.domain.spec import WebhookBody
-from app.domain.wire import Request, Response
-from app.models import Account, Delivery, Endpoint, Event
-from app.pipeline.accounts import make_account, webhook_secret_of
-from app.pipeline.deliver import GIVE_UP_S, deliver, due_deliveries
-from app.pipeline.endpoints import add_batch_endpoint
+from app.models import Account, Endpoint, Event
+from app.pipeline.accounts import webhook_secret_of
+from app.pipeline.deliver import deliver
 from app.pipeline.services import Services
-from app.queue import Step
 from app.settings import load_settings
-from app.vault.master import Vault, new_fernet_key
 from app.webhooks.events import batch_event, record_event
 from app.webhooks.schedule import DELAYS_S, JITTER
-from app.webhooks.signing import new_secret
-from tests.fakes.http import Seen, respond
+from tests.factories.deliveries import (
+    SECRET,
+    FakeSender,
+    announce,
+    answer,
+    due,
+    pass_the_wait,
+    row_of,
+    verified,
+    wait_of,
+)
+from tests.fakes.http import respond
 from tests.fakes.webhooks import FakeReceiver
-
-SECRET = new_secret()
-
-
-class NoQueue:
-    """Hears no hint."""
-
-    def send(self, step: Step, *ids: str) -> None:
-        raise AssertionError(f"a hint of {step} {ids}")
-
-
-@dataclass
-class FakeSender:
-    """Answers with these, in turn; an exception is raised, and a function called."""
-
-    answers: list[Response | BaseException | Callable[[], Response]]
-    requests: list[Request] = field(default_factory=list)
-
-    async def send(self, request: Request, deadline_s: float) -> Response:
-        assert deadline_s == 15
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer() if callable(answer) else answer
-
-    async def close(self) -> None:
-        """There is nothing to close."""
-
-
-def answer(status: int, body: bytes = b"ok", **headers: str) -> Response:
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(status, names, body)
-
-
-@pytest.fixture
-def services(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Services:
-    monkeypatch.setenv("OVERNIGHT_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("OVERNIGHT_TRUSTED_HOSTS", "127.0.0.1")
-    return Services(load_settings(), store, NoQueue(), Vault(new_fernet_key()))
-
-
-@pytest.fixture
-def account(services: Services) -> Account:
-    with services.store.transaction() as tx:
-        return make_account(tx, services.vault, "one")
-
-
-@pytest.fixture
-def receiver() -> Iterator[FakeReceiver]:
-    with FakeReceiver() as receiver:
-        yield receiver
-
-
-def announce(services: Services, account: Account, url: str, secret: Secret | None = SECRET) -> str:
-    """A batch that completed, to be told at a URL; the delivery's id."""
-    store = services.store
-    with store.transaction() as tx:
-        now = store.now(tx)
-        webhook = WebhookBody(url=url, secret=secret and secret.reveal())
-        add_batch_endpoint(tx, services.vault, account, "batch_1", webhook, now)
-        event = batch_event("batch.completed", "batch_1", now)
-        [delivery_id] = record_event(tx, store, account.id, "batch_1", event)
-    return delivery_id
-
-
-def row_of(services: Services, delivery_id: str) -> Delivery:
-    with services.store.read() as session:
-        return session.get_one(Delivery, delivery_id)
-
-
-def wait_of(services: Services, delivery_id: str) -> float:
-    """Seconds until the delivery is due."""
-    with services.store.read() as session:
-        due_at = session.get_one(Delivery, delivery_id).due_at
-        return (due_at - services.store.now(session)).total_seconds()
-
-
-def pass_the_wait(services: Services) -> None:
-    with services.store.transaction() as tx:
-        tx.execute(services.store.sql("UPDATE delivery SET due_at = {after_ms(-1000)}"))
-
-
-def due(services: Services) -> list[str]:
-    with services.store.read() as session:
-        return due_deliveries(session, 10)
-
-
-def verified(seen: Seen, secret: Secret = SECRET) -> dict[str, object]:
-    """The event, if all three libraries accept it."""
-    headers, key = dict(seen.headers), secret.reveal()
-    svix.webhooks.Webhook(key).verify(seen.body, headers)
-    client = openai.OpenAI(api_key="none", webhook_secret=key)
-    event = client.webhooks.unwrap(seen.body, headers)
-    assert standardwebhooks.Webhook(key).verify(seen.body, headers)["id"] == event.id
-    return event.model_dump()
 
 
 def test_a_webhook_arrives_signed_as_three_libraries_check_it(
@@ -175,7 +78,7 @@ def test_w1_a_failing_receiver_is_tried_again_with_the_same_id_and_a_new_signatu
         store = Store(services.store.url.render_as_string(hide_password=False))
         shift = timedelta(seconds=attempt)
         monkeypatch.setattr(store, "now", lambda tx, shift=shift: Store.now(tx) + shift)
-        deliver(Services(services.settings, store, services.queue, services.vault), delivery_id)
+        deliver(replace(services, store=store), delivery_id)
         store.close()
         row = row_of(services, delivery_id)
         assert row.attempts == attempt == len(receiver.journal)
@@ -319,90 +222,6 @@ def test_w6_after_its_last_attempt_a_delivery_has_failed(
     assert due(services) == []
 
 
-class KilledError(BaseException):
-    """The worker is no more."""
-
-
-def test_w8_an_attempt_whose_worker_was_lost_is_found_and_made_again(
-    services: Services, account: Account
-) -> None:
-    delivery_id = announce(services, account, "https://hooks.example/")
-    sender = FakeSender([KilledError(), answer(200)])
-    with pytest.raises(KilledError):
-        deliver(services, delivery_id, sender)
-    row = row_of(services, delivery_id)
-    assert (row.state, row.attempts) == ("sending", 1)
-    assert GIVE_UP_S - 10 < wait_of(services, delivery_id) <= GIVE_UP_S
-    deliver(services, delivery_id, sender)
-    assert len(sender.requests) == 1
-    pass_the_wait(services)
-    assert due(services) == [delivery_id]
-    deliver(services, delivery_id, sender)
-    assert row_of(services, delivery_id).state == "delivered"
-    assert len({request.headers["webhook-id"] for request in sender.requests}) == 1
-
-
-def test_w8_workers_that_are_lost_every_time_come_to_an_end(
-    services: Services, account: Account
-) -> None:
-    delivery_id = announce(services, account, "https://hooks.example/")
-    sender = FakeSender([KilledError() for _ in range(10)])
-    for _ in range(10):
-        with pytest.raises(KilledError):
-            deliver(services, delivery_id, sender)
-        pass_the_wait(services)
-    deliver(services, delivery_id, sender)
-    row = row_of(services, delivery_id)
-    assert (row.state, row.error) == ("failed", "the worker of its last attempt was lost")
-
-
-def test_q5_a_worker_that_comes_back_late_does_not_overwrite(
-    services: Services, account: Account
-) -> None:
-    delivery_id = announce(services, account, "https://hooks.example/")
-
-    def meanwhile() -> Response:
-        pass_the_wait(services)
-        other = threading.Thread(
-            target=deliver, args=(services, delivery_id, FakeSender([answer(200)]))
-        )
-        other.start()
-        other.join()
-        return answer(410)
-
-    deliver(services, delivery_id, FakeSender([meanwhile]))
-    row = row_of(services, delivery_id)
-    assert (row.state, row.status_code, row.epoch) == ("delivered", 200, 2)
-    with services.store.read() as session:
-        assert session.exec(select(Endpoint)).one().disabled_at is None
-
-
-def test_q18_the_same_hint_many_times_at_once_is_one_post(
-    services: Services, account: Account, receiver: FakeReceiver
-) -> None:
-    delivery_id = announce(services, account, receiver.url)
-    start = threading.Barrier(8)
-
-    def hint() -> None:
-        start.wait()
-        deliver(services, delivery_id)
-
-    threads = [threading.Thread(target=hint) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(receiver.journal) == 1
-    assert row_of(services, delivery_id).state == "delivered"
-
-
-@pytest.mark.parametrize("delivery_id", ["dlv_none", "", "'", "batch_1", "x" * 500])
-def test_q21_a_hint_for_what_is_not_there_does_nothing(
-    services: Services, delivery_id: str
-) -> None:
-    deliver(services, delivery_id, FakeSender([]))
-
-
 def test_w11_the_signature_is_over_the_exact_bytes_sent(
     services: Services, account: Account, receiver: FakeReceiver
 ) -> None:
@@ -421,8 +240,7 @@ def test_x1_a_private_address_is_refused_at_the_attempt_too(
 ) -> None:
     delivery_id = announce(services, account, receiver.url)
     monkeypatch.setenv("OVERNIGHT_TRUSTED_HOSTS", "")
-    strict = Services(load_settings(), services.store, services.queue, services.vault)
-    deliver(strict, delivery_id)
+    deliver(replace(services, settings=load_settings()), delivery_id)
     assert receiver.journal == []
     row = row_of(services, delivery_id)
     assert (row.state, row.status_code) == ("queued", None)
@@ -458,33 +276,3 @@ def test_k5_a_secret_that_does_not_open_is_told_by_its_row_and_tried_again(
     row = row_of(services, delivery_id)
     assert row.state == "queued"
     assert row.error == f"what is sealed in {endpoint_id} does not open there"
-
-
-def test_the_longest_due_come_first_and_no_more_than_asked_for(
-    services: Services, account: Account
-) -> None:
-    store = services.store
-    first = announce(services, account, "https://hooks.example/")
-    with store.transaction() as tx:
-        event = batch_event("overnight.batch.started", "batch_1", store.now(tx))
-        [second] = record_event(tx, store, account.id, "batch_1", event)
-    with store.read() as session:
-        assert due_deliveries(session, 10) == [first, second]
-        assert due_deliveries(session, 1) == [first]
-
-
-def test_due_deliveries_are_found_by_their_index(services: Services) -> None:
-    statements: list[str] = []
-    store = services.store
-    sa.event.listen(
-        store.engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3]))
-    )
-    with store.read() as session:
-        if not store.is_sqlite:
-            session.connection().exec_driver_sql("SET enable_seqscan = off")
-        due_deliveries(session, 10)
-        statement, parameters = statements[-1]
-        explain = "EXPLAIN QUERY PLAN" if store.is_sqlite else "EXPLAIN"
-        plan = session.connection().exec_driver_sql(f"{explain} {statement}", parameters).all()
-    assert "ix_delivery_due" in str(plan)
-    assert json.dumps(str(plan)).count("SCAN") == 0
