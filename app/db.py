@@ -12,7 +12,7 @@ differ:
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -59,12 +59,12 @@ class db_now(FunctionElement[datetime]):  # noqa: N801 - it reads as the SQL fun
 
 
 @compiles(db_now, "postgresql")
-def _now_on_postgresql(element: db_now, compiler: Any, **_: Any) -> str:
+def _now_on_postgresql(_element: db_now, _compiler: Any, **_: Any) -> str:
     return "clock_timestamp()"
 
 
 @compiles(db_now, "sqlite")
-def _now_on_sqlite(element: db_now, compiler: Any, **_: Any) -> str:
+def _now_on_sqlite(_element: db_now, _compiler: Any, **_: Any) -> str:
     return _SQLITE_NOW
 
 
@@ -78,6 +78,13 @@ class Tx(Session):
     def after_commit(self, hook: Callable[[], None]) -> None:
         """Run `hook` once the transaction is durable; an error in it is logged, not raised."""
         self.hooks.append(hook)
+
+    def run(
+        self, statement: sa.Executable, values: Mapping[str, Any] | None = None
+    ) -> sa.CursorResult[*tuple[Any, ...]]:
+        """Execute a statement, with what it changed: `rowcount` is how many rows."""
+        self.flush()
+        return self.connection().execute(statement, values)
 
 
 class Store:
@@ -129,12 +136,15 @@ class Store:
         Raises:
             UnavailableError: the store is busy, restarting or away; trying again is right.
         """
-        with self._translated(), self._write_lock:
-            options = {"sqlite_begin": "IMMEDIATE"}
-            with self.engine.connect().execution_options(**options) as connection:
-                with connection.begin(), Tx(bind=connection, expire_on_commit=False) as tx:
-                    yield tx
-                    tx.flush()
+        with (
+            self._translated(),
+            self._write_lock,
+            self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+            connection.begin(),
+            Tx(bind=connection, expire_on_commit=False) as tx,
+        ):
+            yield tx
+            tx.flush()
         for hook in tx.hooks:
             try:
                 hook()
@@ -144,9 +154,12 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for reading: one snapshot on SQLite, the latest commits on PostgreSQL."""
-        with self._translated(), self.engine.connect() as connection:
-            with Session(bind=connection, expire_on_commit=False) as session:
-                yield session
+        with (
+            self._translated(),
+            self.engine.connect() as connection,
+            Session(bind=connection, expire_on_commit=False) as session,
+        ):
+            yield session
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -162,7 +175,7 @@ class Store:
 
     def sql(self, statement: str) -> sa.TextClause:
         """A statement for this store, from one with tokens (see the module's own words)."""
-        return _render(statement, self.is_sqlite)
+        return _render(statement, self.engine.dialect.name)
 
     @staticmethod
     def now(session: Session) -> datetime:
@@ -230,47 +243,42 @@ def in_ms(delay: timedelta | float) -> int:
 
 
 @lru_cache(maxsize=512)
-def _render(statement: str, is_sqlite: bool) -> sa.TextClause:
-    def token(match: re.Match[str]) -> str:
-        return _TOKENS[match.group(1)](is_sqlite, match.group(2) or "")
-
-    return sa.text(_TOKEN.sub(token, statement))
-
-
-def _now(is_sqlite: bool, _argument: str) -> str:
-    return _SQLITE_NOW if is_sqlite else "clock_timestamp()"
+def _render(statement: str, dialect: str) -> sa.TextClause:
+    tokens = _TOKENS[dialect]
+    return sa.text(
+        _TOKEN.sub(lambda match: tokens[match.group(1)](match.group(2) or ""), statement)
+    )
 
 
-def _after_ms(is_sqlite: bool, argument: str) -> str:
-    if is_sqlite:
-        seconds = f"printf('%+.3f seconds', ({argument}) / 1000.0)"
-        return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds})"
-    return f"(clock_timestamp() + ({argument}) * interval '1 millisecond')"
-
-
-def _age_s(is_sqlite: bool, argument: str) -> str:
-    if is_sqlite:
-        return f"((julianday('now') - julianday({argument})) * 86400.0)"
-    return f"EXTRACT(EPOCH FROM clock_timestamp() - {argument})"
-
-
-def _rows(is_sqlite: bool, argument: str) -> str:
-    if not is_sqlite:
-        return rf"jsonb_to_recordset(CAST(:rows AS jsonb)) AS d({argument})"
-    names = [column.split()[0] for column in argument.split(",")]
+def _sqlite_rows(columns: str) -> str:
+    names = [column.split()[0] for column in columns.split(",")]
     fields = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in names)
-    return f"(SELECT {fields} FROM json_each(:rows)) AS d"
+    return f"(SELECT {fields} FROM json_each(:rows)) AS d"  # noqa: S608 - our own names
 
 
-_TOKENS: dict[str, Callable[[bool, str], str]] = {
-    "now": _now,
-    "after_ms": _after_ms,
-    "age_s": _age_s,
-    "rows": _rows,
-    # NO KEY: a foreign key's check takes a key share lock, which this one does not block.
-    "lock": lambda is_sqlite, _: "" if is_sqlite else "FOR NO KEY UPDATE",
-    "lock_call": lambda is_sqlite, _: "" if is_sqlite else "FOR NO KEY UPDATE OF call",
-    "skip_locked": lambda is_sqlite, _: "" if is_sqlite else "FOR NO KEY UPDATE SKIP LOCKED",
+#: What each token becomes. NO KEY: a foreign key's check takes a key share lock, which this
+#: one does not block.
+_TOKENS: dict[str, dict[str, Callable[[str], str]]] = {
+    "sqlite": {
+        "now": lambda _: _SQLITE_NOW,
+        "after_ms": lambda ms: (
+            f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', ({ms}) / 1000.0))"
+        ),
+        "age_s": lambda moment: f"((julianday('now') - julianday({moment})) * 86400.0)",
+        "rows": _sqlite_rows,
+        "lock": lambda _: "",
+        "lock_call": lambda _: "",
+        "skip_locked": lambda _: "",
+    },
+    "postgresql": {
+        "now": lambda _: "clock_timestamp()",
+        "after_ms": lambda ms: f"(clock_timestamp() + ({ms}) * interval '1 millisecond')",
+        "age_s": lambda moment: f"EXTRACT(EPOCH FROM clock_timestamp() - {moment})",
+        "rows": lambda columns: f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS d({columns})",
+        "lock": lambda _: "FOR NO KEY UPDATE",
+        "lock_call": lambda _: "FOR NO KEY UPDATE OF call",
+        "skip_locked": lambda _: "FOR NO KEY UPDATE SKIP LOCKED",
+    },
 }
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -87,6 +88,28 @@ def redis_client(url: str) -> "Redis":
         socket_connect_timeout=_BROKER_TIMEOUT_S,
         health_check_interval=0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerHealth:
+    """A broker that can be reached. The policy is None where it may not be asked for."""
+
+    eviction_policy: str | None
+
+
+def look_at_broker(url: str) -> BrokerHealth | None:
+    """The broker as it is now; None if it cannot be reached."""
+    try:
+        with redis_client(url) as client:
+            client.ping()
+            try:
+                # Not CONFIG GET, which a managed server refuses.
+                policy = client.info("memory").get("maxmemory_policy")
+            except RedisError:
+                policy = None
+    except (RedisError, OSError):
+        return None
+    return BrokerHealth(str(policy) if policy else None)
 
 
 def make_broker(url: str) -> RedisBroker:

@@ -55,7 +55,7 @@ class NudgedConsumer(_RedisConsumer):
     @override
     def __next__(self) -> MessageProxy | None:
         seen = self.broker.nudge.count
-        message: MessageProxy | None = super().__next__()
+        message: MessageProxy | None = super().__next__()  # type: ignore[no-untyped-call]
         if message is None:
             busy = self.outstanding_message_count > 0
             self.broker.nudge.wait(seen, BUSY_S if busy else IDLE_S)
@@ -66,7 +66,7 @@ class NudgedBroker(RedisBroker):
     """The worker's broker. Messages of dead processes are put back at every poll."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             client=redis_client(url),
             middleware=[],
             namespace=NAMESPACE,
@@ -83,7 +83,7 @@ class NudgedBroker(RedisBroker):
     @override
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> NudgedConsumer:
         """A consumer that does not sleep inside Dramatiq: it sleeps on the nudge."""
-        return NudgedConsumer(self, queue_name, prefetch, 0)
+        return NudgedConsumer(self, queue_name, prefetch, 0)  # type: ignore[no-untyped-call]
 
 
 class Side(threading.Thread):

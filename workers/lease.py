@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-import sqlalchemy as sa
 import structlog
 
 from app.db import Store
 from app.domain.errors import UnavailableError
 from app.domain.ids import Prefix, new_id
-from app.models import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +27,10 @@ VALUES (:id, :host, :pid, :version, {now}, {after_ms(:lease_ms)})
 #: A lease that has passed is never renewed: its calls may be somebody else's by now.
 _RENEW = """
 UPDATE worker SET lease_until = {after_ms(:lease_ms)} WHERE id = :id AND lease_until > {now}
+"""
+_FORGET = """
+DELETE FROM worker WHERE id = :id
+  AND NOT EXISTS (SELECT 1 FROM call WHERE call.worker_id = worker.id)
 """
 
 
@@ -71,11 +73,11 @@ class Lease:
         self._good_until = 0.0
         try:
             with self._store.transaction() as tx:
-                tx.execute(
+                tx.run(
                     self._store.sql("UPDATE worker SET lease_until = {now} WHERE id = :id"),
                     {"id": self.worker_id},
                 )
-                tx.execute(sa.delete(Worker).where(Worker.id == self.worker_id, ~_holds_calls()))
+                tx.run(self._store.sql(_FORGET), {"id": self.worker_id})
         except UnavailableError:
             log.warning("lease_not_ended", worker=self.worker_id)
 
@@ -83,7 +85,7 @@ class Lease:
         asked = self._monotonic()
         worker_id = new_id(Prefix.WORKER)
         with self._store.transaction() as tx:
-            tx.execute(
+            tx.run(
                 self._store.sql(_REGISTER),
                 {
                     "id": worker_id,
@@ -102,11 +104,11 @@ class Lease:
         """Renew once; a lease that passed is lost, and the process goes on as a new worker."""
         asked = self._monotonic()
         with self._store.transaction() as tx:
-            renewed = tx.execute(
+            renewed = tx.run(
                 self._store.sql(_RENEW),
                 {"id": self.worker_id, "lease_ms": round(self._lease_s * 1000)},
             )
-        if getattr(renewed, "rowcount", 0):
+        if renewed.rowcount:
             self._good_until = asked + self._lease_s * 0.9
             return
         log.error("lease_lost", worker=self.worker_id)
@@ -121,7 +123,3 @@ class Lease:
                 log.warning("lease_not_renewed", worker=self.worker_id)
             except Exception:
                 log.exception("lease_not_renewed", worker=self.worker_id)
-
-
-def _holds_calls() -> sa.ColumnElement[bool]:
-    return sa.text("EXISTS (SELECT 1 FROM call WHERE call.worker_id = worker.id)")  # type: ignore[return-value]

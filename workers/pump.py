@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 import structlog
 from app.limits.breaker import Breaker
@@ -44,6 +45,7 @@ _BUDGET_WAIT_S = 0.25
 _STORE_WAIT_S = 0.5
 
 Key = tuple[str, str, str]
+_T = TypeVar("_T")
 
 
 class Pump:
@@ -280,13 +282,8 @@ class Pump:
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         prepared = self._in_flight.pop(task)
-        for counter, key in (
-            (self._by_account, prepared.call.account_id),
-            (self._by_entry, _key(prepared)),
-        ):
-            counter[key] -= 1
-            if counter[key] <= 0:
-                del counter[key]
+        _take_one(self._by_account, prepared.call.account_id)
+        _take_one(self._by_entry, _key(prepared))
         self._freed.set()
         if not task.cancelled() and task.exception() is not None:
             log.error("call_task_failed", call=prepared.call.id, exc_info=task.exception())
@@ -320,6 +317,13 @@ class Pump:
             log.warning("lane_parked", lane=prepared.call.lane_id, reason=error.reason)
         for key in [key for key in self._entries if key[0] == prepared.call.lane_id]:
             del self._entries[key]
+
+
+def _take_one(counter: Counter[_T], key: _T) -> None:
+    """Count down, and forget what is at zero."""
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
 
 
 def _key(prepared: Prepared) -> Key:

@@ -112,7 +112,7 @@ def authenticate(session: Session, authorization: str | None) -> Principal:
 def note_api_key_used(tx: Tx, api_key_id: str) -> None:
     """Keep when an API key was last used, to the minute."""
     now = Store.now(tx)
-    tx.execute(
+    tx.run(
         update(ApiKey)
         .where(
             col(ApiKey.id) == api_key_id,

@@ -156,6 +156,6 @@ def _move(tx: Tx, store: Store, books: _Books, batch_ids: set[str]) -> None:
 
 def _execute(
     tx: Tx, store: Store, statement: str, rows: Sequence[Mapping[str, object]]
-) -> sa.CursorResult[Any]:
+) -> sa.CursorResult[*tuple[Any, ...]]:
     encoded = msgspec.json.encode(rows).decode()
     return tx.connection().execute(store.sql(statement), {"rows": encoded})

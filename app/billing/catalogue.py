@@ -56,6 +56,18 @@ def find_model(provider: str, model: str) -> "ModelInfo | None":
     return None if found is None else found.find_model(model, all_providers=providers)
 
 
+@lru_cache(maxsize=64)
+def listed_models(provider: str) -> tuple[str, ...]:
+    """The names of the models that the list has for one of our providers."""
+    listed_as = PROVIDERS.get(provider)
+    if listed_as is None:
+        return ()
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415 - as above
+
+    found = [one for one in get_snapshot().providers if one.id == listed_as]
+    return tuple(model.id for one in found for model in one.models)
+
+
 def price_at(model: "ModelInfo", moment: datetime) -> Price | None:
     """The price of a model at a moment; None where tokens have none, or one that makes no sense."""
     prices = model.get_prices(moment)

@@ -5,6 +5,7 @@ capture per call, one release when the batch closes. Entries are never changed o
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -154,18 +155,16 @@ def balance_of(session: Session, account_id: str) -> Balance:
     Raises:
         NotFoundError: there is no such account.
     """
-    row = session.exec(
-        select(
-            Account.granted_nanos,
-            Account.available_nanos,
-            Account.held_nanos,
-            Account.spent_nanos,
-            Account.overrun_nanos,
-        ).where(Account.id == account_id)
-    ).one_or_none()
-    if row is None:
+    account = session.get(Account, account_id, populate_existing=True)
+    if account is None:
         raise NotFoundError
-    return Balance(*row)
+    return Balance(
+        granted_nanos=account.granted_nanos,
+        available_nanos=account.available_nanos,
+        held_nanos=account.held_nanos,
+        spent_nanos=account.spent_nanos,
+        overrun_nanos=account.overrun_nanos,
+    )
 
 
 def transactions_of(
@@ -185,5 +184,5 @@ def _check_amount(amount_nanos: int) -> None:
 
 def _execute(
     tx: Tx, store: Store, statement: str, **names: object
-) -> sa.CursorResult[tuple[object]]:
+) -> sa.CursorResult[*tuple[Any, ...]]:
     return tx.connection().execute(store.sql(statement), names)

@@ -118,6 +118,11 @@ class Price:
         )
         return min(ceil_div(picos, _PICOS_PER_NANO), COST_NANOS_MAX)
 
+    @property
+    def rates(self) -> Rates:
+        """What a small request pays now, to be shown."""
+        return self._rates_for(0)
+
     def _rates_for(self, input_tokens: int) -> Rates:
         for band in self._bands:
             if input_tokens > band.over_tokens:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
+from typing_extensions import override
 
 from app.domain.errors import InvalidRequestError
 
@@ -91,6 +92,7 @@ class ModelRef(msgspec.Struct, frozen=True):
     provider: str
     model: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}"
 

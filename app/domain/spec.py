@@ -47,7 +47,9 @@ class WebhookBody(_Body):
     """Where to announce the batch. Without a secret, the account's own signs."""
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-    secret: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    secret: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
+        default=None, repr=False
+    )
 
 
 class BatchBody(_Body):

@@ -60,7 +60,7 @@ def ensure_local_account(store: Store, vault: Vault, data_dir: Path) -> LocalAcc
     file = data_dir / API_KEY_FILE
     with store.transaction() as tx:
         if not store.is_sqlite:
-            tx.execute(sa.text("LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE"))
+            tx.run(sa.text("LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE"))
         account_id = first_account_id(tx)
         if account_id is not None:
             return LocalAccount(account_id, _read_key(file), was_made=False)

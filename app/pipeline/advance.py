@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from sqlmodel import col, select
 
 from app.db import Store, Tx
@@ -96,20 +97,13 @@ class _Material:
 
 def _read(tx: Tx, jobs: Sequence[Job], *, with_text: bool) -> _Material:
     job_ids = [job.id for job in jobs]
-    columns = (
-        Call.id,
-        Call.job_id,
-        Call.round,
-        Call.role,
-        Call.label,
-        Call.state,
-        Call.reason,
-        Call.meta,
-    )
-    rows: Sequence[Any] = tx.execute(
-        select(*columns)
+    rows = tx.execute(
+        sa.select(
+            *(col(Call.id), col(Call.job_id), col(Call.round), col(Call.role)),
+            *(col(Call.label), col(Call.state), col(Call.reason), col(Call.meta)),
+        )
         .where(col(Call.job_id).in_(job_ids))
-        .order_by(col(Call.round), col(Call.id))  # type: ignore[call-overload]
+        .order_by(col(Call.round), col(Call.id))
     ).all()
     texts = _texts(tx, [row[0] for row in rows], "answer") if with_text else {}
     results: dict[str, list[CallResult]] = {job_id: [] for job_id in job_ids}
@@ -162,7 +156,7 @@ def _next_round(job: Job, prompt: Messages, answer: Round) -> JobCalls:
 
 
 def _ended(batch: Batch, job: Job) -> Decision:
-    ending = EndReason(batch.ending)
+    ending = EndReason(str(batch.ending))
     return Decision(job, JOB_END[ending], reason=ending.value)
 
 
@@ -171,7 +165,7 @@ def _apply(
 ) -> None:
     store = services.store
     rows = [_job_row(one) for one in decisions]
-    tx.execute(store.sql(_SET_JOBS), {"rows": msgspec.json.encode(rows).decode()})
+    tx.run(store.sql(_SET_JOBS), {"rows": msgspec.json.encode(rows).decode()})
     _insert_verdicts(tx, store, decisions)
     rounds = [one.next for one in decisions if one.next is not None]
     lanes = insert_calls(tx, store, context, rounds, store.now(tx)) if rounds else set()
@@ -186,7 +180,7 @@ def count_jobs(
     tx: Tx, services: Services, batch_id: str, closed: Counter[JobState], calls: int = 0
 ) -> None:
     """Add closed jobs and new calls to the batch's counters; finalize it if no job is open."""
-    left, ending = tx.execute(
+    left, ending = tx.run(
         services.store.sql(_COUNT_BATCH),
         {
             "batch": batch_id,

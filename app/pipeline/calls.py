@@ -158,7 +158,7 @@ def announce(tx: Tx, store: Store, rows: Sequence[tuple[str, str, str, str, int]
     if not rows:
         return
     names = ("lane_id", "model", "batch_id", "account_id", "delay_ms")
-    tx.execute(
+    tx.run(
         store.sql(_ANNOUNCE),
         {
             "rows": msgspec.json.encode(

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
-import sqlalchemy as sa
 from sqlmodel import col, select
 
 from app.db import Store, Tx
@@ -75,8 +74,8 @@ def close_open_work(services: Services, batch_id: str) -> int:
 
 
 def _close_window(tx: Tx, services: Services, batch: Batch, job_ids: Sequence[str]) -> int:
-    ending = EndReason(batch.ending)
-    rows = tx.execute(
+    ending = EndReason(str(batch.ending))
+    rows = tx.run(
         services.store.sql(_CLOSE_CALLS),
         {
             "rows": msgspec.json.encode([{"id": job_id} for job_id in job_ids]).decode(),
@@ -105,17 +104,12 @@ def _close_unplanned(tx: Tx, services: Services, job_ids: Sequence[str], ending:
         return 0
     rows = [{"id": id_, "state": JOB_END[ending].value, "reason": ending.value} for id_ in queued]
     statement = services.store.sql(_CLOSE_JOBS)
-    return sa_rowcount(tx.execute(statement, {"rows": msgspec.json.encode(rows).decode()}))
-
-
-def sa_rowcount(result: sa.Result[tuple[object, ...]]) -> int:
-    """How many rows a statement changed."""
-    return int(getattr(result, "rowcount", 0))
+    return tx.run(statement, {"rows": msgspec.json.encode(rows).decode()}).rowcount
 
 
 def _count_calls(tx: Tx, store: Store, batch_id: str, closed: int) -> None:
     if closed:
-        tx.execute(store.sql(_COUNT_CALLS), {"batch": batch_id, "n": closed})
+        tx.run(store.sql(_COUNT_CALLS), {"batch": batch_id, "n": closed})
 
 
 def close_waiting(
@@ -128,7 +122,7 @@ def close_waiting(
     closed = 0
     while True:
         with services.store.transaction() as tx:
-            rows = tx.execute(
+            rows = tx.run(
                 services.store.sql(_CLOSE_WAITING),
                 {
                     "lane": lane_id,

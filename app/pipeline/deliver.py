@@ -83,11 +83,13 @@ class _Answer:
 
 def due_deliveries(session: Session, limit: int) -> list[str]:
     """Deliveries to be tried now, or whose worker is taken for lost, the longest due first."""
+    # PostgreSQL's clock may change within a statement, so an index can only be searched by one
+    # reading of it: hence the subquery. The states are in the index's own words.
+    now = sa.select(db_now()).scalar_subquery()
     return list(
         session.exec(
             select(Delivery.id)
-            # In these words the index is for, on both stores.
-            .where(sa.text("state IN ('queued', 'sending')"), col(Delivery.due_at) <= db_now())
+            .where(sa.text("state IN ('queued', 'sending')"), col(Delivery.due_at) <= now)
             .order_by(col(Delivery.due_at))
             .limit(limit)
         ).all()
@@ -106,7 +108,7 @@ def deliver(services: Services, delivery_id: str, sender: Sender | None = None) 
 
 
 def _claim(tx: Tx, store: Store, delivery_id: str) -> _Claim | None:
-    ours = tx.execute(
+    ours = tx.run(
         store.sql(_CLAIM), {"id": delivery_id, "give_up_ms": in_ms(GIVE_UP_S)}
     ).one_or_none()
     if ours is None:
@@ -209,7 +211,7 @@ def _write(
     delay_s: float = 0.0,
 ) -> bool:
     """Move the delivery on, unless another worker has it by now; whether it was moved."""
-    written = tx.connection().execute(
+    written = tx.run(
         store.sql(_RECORD),
         {
             "id": claim.delivery_id,
@@ -236,7 +238,7 @@ def _write(
 
 
 def _disable(tx: Tx, claim: _Claim) -> None:
-    tx.execute(
+    tx.run(
         sa.update(Endpoint)
         .where(col(Endpoint.id) == claim.endpoint.id, col(Endpoint.disabled_at).is_(None))
         .values(disabled_at=db_now())

@@ -173,20 +173,18 @@ class _NoRoomError(Exception):
 
 
 def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -> list[Prepared]:
-    guard = tx.execute(
-        store.sql(_GUARD), {"worker": worker_id, "lane": entry.lane_id}
-    ).one_or_none()
+    guard = tx.run(store.sql(_GUARD), {"worker": worker_id, "lane": entry.lane_id}).one_or_none()
     if guard is None or guard[0] != LaneState.OPEN or not guard[5]:
         raise _StoppedError
     names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
-    rows = tx.execute(store.sql(_CLAIM), {**names, "n": wanted, "worker": worker_id}).all()
+    rows = tx.run(store.sql(_CLAIM), {**names, "n": wanted, "worker": worker_id}).all()
     if not rows:
         return []
     calls = [
         _claimed(entry, worker_id, row) for row in sorted(rows, key=lambda row: (row[13], row[0]))
     ]
     written = [{"id": one.id, "epoch": one.epoch, "worst": one.worst_nanos} for one in calls]
-    tx.execute(store.sql(_WRITE_ATTEMPTS), {"worker": worker_id, "rows": _json(written)})
+    tx.run(store.sql(_WRITE_ATTEMPTS), {"worker": worker_id, "rows": _json(written)})
     prepared = _prepare(tx, store, entry, calls, base_url=guard[3], key_id=guard[4])
     worst = sum(one.worst_nanos or 0 for one in calls)
     if not reserve(tx, store, entry.batch_id, worst):
@@ -194,7 +192,7 @@ def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -
     return prepared
 
 
-def _claimed(entry: Entry, worker_id: str, row: sa.Row[Any]) -> ClaimedCall:
+def _claimed(entry: Entry, worker_id: str, row: Sequence[Any]) -> ClaimedCall:
     (id_, epoch, job, account, label, role, attempts, unknowns, crashes, waited_s, max_tokens,
      tokens, worst, _) = row  # fmt: skip
     return ClaimedCall(
@@ -266,7 +264,7 @@ def _prepare(
 
 def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
     wanted = _json([{"id": owner, "kind": kind} for owner in owners])
-    return {row[0]: row[1] for row in tx.execute(store.sql(_TEXTS), {"rows": wanted})}
+    return {row[0]: row[1] for row in tx.run(store.sql(_TEXTS), {"rows": wanted})}
 
 
 def _variant_params(tx: Tx, batch_id: str) -> dict[tuple[Role, str], Params]:
@@ -285,14 +283,14 @@ def rest(store: Store, entry: Entry) -> float | None:
     """
     names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
     with store.transaction() as tx:
-        if tx.execute(store.sql(_LOCK_BACKLOG), names).first() is None:
+        if tx.run(store.sql(_LOCK_BACKLOG), names).first() is None:
             return None
         statement = store.sql(f"SELECT {{age_s(({_NEXT_DUE}))}}")
         age_s = tx.execute(statement, names).scalar_one()
         if age_s is None:
-            tx.execute(store.sql(_DROP_BACKLOG), names)
+            tx.run(store.sql(_DROP_BACKLOG), names)
             return None
-        tx.execute(store.sql(_SET_BACKLOG), names)
+        tx.run(store.sql(_SET_BACKLOG), names)
         return max(0.0, -float(age_s))
 
 

@@ -160,7 +160,7 @@ def _refuse_nul(prompt: Prompt, where: str) -> None:
 
 
 def _has_nul(encoded: bytes) -> bool:
-    """Whether JSON holds an escaped NUL: `\\u0000` after an even number of backslashes."""
+    r"""Whether JSON holds an escaped NUL: `\u0000` after an even number of backslashes."""
     return re.search(rb"(?<!\\)(?:\\\\)*\\u0000", encoded) is not None
 
 

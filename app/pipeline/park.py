@@ -19,10 +19,10 @@ WHERE id = :lane AND state = 'open'
 def park_lane(services: Services, lane_id: str, key_id: str | None, reason: str) -> bool:
     """Park a lane until its key is set again; answers whether this call did."""
     with services.store.transaction() as tx:
-        parked = tx.execute(
+        parked = tx.run(
             services.store.sql(_PARK), {"lane": lane_id, "key": key_id or "", "reason": reason}
         )
-        if getattr(parked, "rowcount", 0) == 0:
+        if parked.rowcount == 0:
             return False
         _announce(tx, services, lane_id)
     return True

@@ -66,7 +66,7 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     rounds = [_first_round(context, job, body) for job, body in jobs]
     lanes = insert_calls(tx, store, context, rounds, store.now(tx))
     counts = [{"id": job.job_id, "n": len(job.calls)} for job in rounds]
-    tx.execute(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
+    tx.run(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
     _start_batch(tx, store, batch_id, sum(len(job.calls) for job in rounds))
     for provider, lane_id in lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
@@ -81,6 +81,6 @@ def _first_round(context: BatchContext, job: Job, body: str) -> JobCalls:
 
 
 def _start_batch(tx: Tx, store: Store, batch_id: str, calls: int) -> None:
-    result = tx.execute(store.sql(_START_BATCH), {"batch": batch_id, "calls": calls})
+    result = tx.run(store.sql(_START_BATCH), {"batch": batch_id, "calls": calls})
     if result.rowcount == 0:
         raise _StoppedError

@@ -96,7 +96,7 @@ def _recover(services: Services, worker_id: str) -> int:
 def _held_by(store: Store, worker_id: str) -> list[ClaimedCall]:
     with store.read() as session:
         rows = session.exec(
-            select(Call, Attempt.worst_nanos, Batch.at_most_once, Lane.provider, Lane.billed)
+            select(Call, Attempt, Batch, Lane)
             .join(Attempt, (col(Attempt.call_id) == Call.id) & (col(Attempt.epoch) == Call.epoch))
             .join(Batch, col(Batch.id) == Call.batch_id)
             .join(Lane, col(Lane.id) == Call.lane_id)
@@ -104,15 +104,32 @@ def _held_by(store: Store, worker_id: str) -> list[ClaimedCall]:
             .order_by(col(Call.id))
             .limit(_RECOVER)
         ).all()
-    return [
-        ClaimedCall(
-            call.id, call.epoch, call.job_id, call.batch_id, call.account_id, call.lane_id,
-            provider, call.model, call.label, Role(call.role), Billed(billed), call.attempts,
-            call.unknowns, call.crash_count, 0.0, call.max_tokens, call.tokens_bound, worst,
-            worker_id, at_most_once,
-        )
-        for call, worst, at_most_once, provider, billed in rows
-    ]  # fmt: skip
+    return [_held(call, attempt, batch, lane) for call, attempt, batch, lane in rows]
+
+
+def _held(call: Call, attempt: Attempt, batch: Batch, lane: Lane) -> ClaimedCall:
+    return ClaimedCall(
+        id=call.id,
+        epoch=call.epoch,
+        job_id=call.job_id,
+        batch_id=call.batch_id,
+        account_id=call.account_id,
+        lane_id=call.lane_id,
+        provider=lane.provider,
+        model=call.model,
+        label=call.label,
+        role=Role(call.role),
+        billed=Billed(lane.billed),
+        attempts=call.attempts,
+        unknowns=call.unknowns,
+        crash_count=call.crash_count,
+        waited_s=0.0,
+        max_tokens=call.max_tokens,
+        tokens_bound=call.tokens_bound,
+        worst_nanos=attempt.worst_nanos,
+        worker_id=attempt.worker_id,
+        at_most_once=batch.at_most_once,
+    )
 
 
 def expire_batches(services: Services) -> None:

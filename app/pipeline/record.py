@@ -89,13 +89,13 @@ def record(services: Services, group: Sequence[Finished]) -> Recorded:
 
 def _record(tx: Tx, services: Services, group: Sequence[Finished]) -> Recorded:
     store = services.store
-    rows = tx.execute(store.sql(_FENCE), {"rows": _json(map(_fence_row, group))}).all()
+    rows = tx.run(store.sql(_FENCE), {"rows": _json(map(_fence_row, group))}).all()
     if not rows:
         return Recorded(frozenset())
     written = frozenset(row[0] for row in rows)
     kept = sorted((one for one in group if one.call.id in written), key=lambda one: one.call.id)
     _insert_answers(tx, store, kept, rows[0][1])
-    tx.execute(store.sql(_CLOSE_ATTEMPTS), {"rows": _json(map(_attempt_row, kept))})
+    tx.run(store.sql(_CLOSE_ATTEMPTS), {"rows": _json(map(_attempt_row, kept))})
     closed = Counter(one.call.job_id for one in kept if one.closes)
     ready = count_down(tx, store, closed)
     overrun = set(settle_many(tx, store, [_settlement(one) for one in kept]))
@@ -113,7 +113,7 @@ def count_down(tx: Tx, store: Store, closed: Counter[str]) -> list[tuple[str, st
     if not closed:
         return []
     counts = [{"id": job_id, "n": n} for job_id, n in sorted(closed.items())]
-    rows = tx.execute(store.sql(COUNT_DOWN), {"rows": _json(counts)}).all()
+    rows = tx.run(store.sql(COUNT_DOWN), {"rows": _json(counts)}).all()
     return [(row[1], row[0]) for row in rows if row[2] == 0]
 
 
@@ -131,14 +131,14 @@ def _modes_of(tx: Tx, store: Store, batch_ids: Sequence[str]) -> list[tuple[str,
     if not batch_ids:
         return []
     statement = "SELECT batch.id, batch.mode FROM {rows(id text)} JOIN batch ON batch.id = d.id"
-    rows = tx.execute(store.sql(statement), {"rows": _json({"id": id_} for id_ in batch_ids)})
+    rows = tx.run(store.sql(statement), {"rows": _json({"id": id_} for id_ in batch_ids)})
     return [(row[0], row[1]) for row in rows]
 
 
 def end_early(tx: Tx, store: Store, batch_ids: Sequence[str], why: EndReason) -> None:
     """Nothing of these batches is claimed any more; `reconcile` closes what is open."""
     for batch_id in sorted(batch_ids):
-        tx.execute(
+        tx.run(
             store.sql(
                 "UPDATE batch SET ending = COALESCE(ending, :why) "
                 "WHERE id = :id AND closed_at IS NULL"

@@ -14,7 +14,7 @@ from app.providers import registry
 
 
 def make_plan(body: BatchBody) -> Plan:
-    """The plan of a batch: models × repeats as labelled variants, and the judges.
+    """The plan of a batch: models by repeats as labelled variants, and the judges.
 
     Raises:
         InvalidRequestError: naming the field at fault.

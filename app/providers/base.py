@@ -89,6 +89,15 @@ class Adapter(Protocol):
         """
         ...
 
+    def probe(self, credential: CredentialLike) -> Request:
+        """A request that buys nothing, and that a good key is let in with.
+
+        Raises:
+            ProviderKeyRefusedError: the key cannot be a key.
+            ProviderRefusedError: there is nowhere to send it.
+        """
+        ...
+
     def read(self, response: Response, call: CallInput, credential: CredentialLike) -> Completion:
         """The completion in a response to that call.
 

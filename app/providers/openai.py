@@ -89,16 +89,13 @@ class ChatCompletions:
 
     def build(self, call: CallInput, credential: CredentialLike) -> Request:
         """A request, as `Adapter.build` says."""
-        base_url = credential.base_url or self._base_url
-        if base_url is None:
-            raise ProviderRefusedError(f"{self.name} has no base URL", reason="no_base_url")
+        url = self._url(credential, "/chat/completions")
         headers = {
             "content-type": "application/json",
             # OpenAI logs it with the request: platform.openai.com/docs/api-reference/debugging.
             "x-client-request-id": f"{call.id}-{call.attempt}",
+            **self._authorization(credential),
         }
-        if credential.secret is not None:
-            headers["authorization"] = _bearer(self.name, credential.secret.reveal())
         try:
             body = msgspec.json.encode(self._body(call))
         except (ValueError, TypeError, OverflowError):
@@ -106,7 +103,11 @@ class ChatCompletions:
             raise ProviderRefusedError(
                 f"the call cannot be written as JSON for {self.name}", reason="not_encodable"
             ) from None
-        return Request("POST", base_url.rstrip("/") + "/chat/completions", headers, body)
+        return Request("POST", url, headers, body)
+
+    def probe(self, credential: CredentialLike) -> Request:
+        """A request for the list of models, as `Adapter.probe` says."""
+        return Request("GET", self._url(credential, "/models"), self._authorization(credential))
 
     def read(self, response: Response, call: CallInput, credential: CredentialLike) -> Completion:
         """The completion, as `Adapter.read` says."""
@@ -137,6 +138,17 @@ class ChatCompletions:
             request_id=request_id_of(response) or _name(data.get("id"), REQUEST_ID_CHARS_MAX),
             flags=tuple(name for name, is_set in flags if name and is_set),
         )
+
+    def _url(self, credential: CredentialLike, path: str) -> str:
+        base_url = credential.base_url or self._base_url
+        if base_url is None:
+            raise ProviderRefusedError(f"{self.name} has no base URL", reason="no_base_url")
+        return base_url.rstrip("/") + path
+
+    def _authorization(self, credential: CredentialLike) -> dict[str, str]:
+        if credential.secret is None:
+            return {}
+        return {"authorization": _bearer(self.name, credential.secret.reveal())}
 
     def _body(self, call: CallInput) -> dict[str, Any]:
         params = call.params

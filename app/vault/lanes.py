@@ -44,7 +44,7 @@ def open_account_lane(
 ) -> Lane:
     """The account's lane for a provider, made or changed, and open."""
     _make_missing(tx, account_id, provider, Billed.BYOK)
-    lane: Lane = tx.execute(
+    lane: Lane = tx.exec(
         update(Lane)
         .where(col(Lane.account_id) == account_id, col(Lane.provider) == provider)
         .values(
@@ -76,7 +76,7 @@ def ensure_platform_lanes(tx: Tx, settings: Settings) -> None:
     credentials = settings.platform_credentials
     for provider, credential in sorted(credentials.items()):
         _make_missing(tx, None, provider, Billed.CREDITS)
-        tx.execute(
+        tx.run(
             update(Lane)
             .where(col(Lane.account_id).is_(None), col(Lane.provider) == provider)
             .values(
@@ -86,7 +86,7 @@ def ensure_platform_lanes(tx: Tx, settings: Settings) -> None:
                 parked_at=None,
             )
         )
-    tx.execute(
+    tx.run(
         update(Lane)
         .where(col(Lane.account_id).is_(None), col(Lane.provider).not_in(sorted(credentials)))
         .values(state=LaneState.CLOSED.value)

@@ -97,7 +97,7 @@ def set_provider_key(tx: Tx, vault: Vault, account: Account, setting: KeySetting
     _check(setting)
     base_url = setting.base_url.strip().rstrip("/") if setting.base_url else None
     lane = open_account_lane(tx, account.id, setting.provider, base_url, setting.limits)
-    tx.execute(delete(ProviderKey).where(col(ProviderKey.lane_id) == lane.id))
+    tx.run(delete(ProviderKey).where(col(ProviderKey.lane_id) == lane.id))
     if setting.secret is not None:
         key_id = new_id(Prefix.PROVIDER_KEY)
         data_key = vault.data_key(account.id, account.data_key_wrapped, account.data_key_kid)
@@ -165,7 +165,7 @@ def delete_provider_key(tx: Tx, account_id: str, provider: str) -> str:
     Raises:
         NotFoundError: there is none.
     """
-    lane_id: str | None = tx.execute(
+    lane_id: str | None = tx.run(
         update(Lane)
         .where(col(Lane.account_id) == account_id, col(Lane.provider) == provider)
         .where(col(Lane.state) != LaneState.CLOSED.value, col(Lane.provider) != SIMULATED)
@@ -174,7 +174,7 @@ def delete_provider_key(tx: Tx, account_id: str, provider: str) -> str:
     ).scalar_one_or_none()
     if lane_id is None:
         raise NotFoundError(f"there is no key for {provider!r}")
-    tx.execute(delete(ProviderKey).where(col(ProviderKey.lane_id) == lane_id))
+    tx.run(delete(ProviderKey).where(col(ProviderKey.lane_id) == lane_id))
     return lane_id
 
 
@@ -220,7 +220,7 @@ def _keyless(lane: Lane) -> Credential:
 
 def note_key_used(tx: Tx, lane_id: str, now: datetime) -> None:
     """Keep when the lane's key was last used, to the minute."""
-    tx.execute(
+    tx.run(
         update(ProviderKey)
         .where(col(ProviderKey.lane_id) == lane_id)
         .where(

@@ -1,7 +1,8 @@
 """Real rows, made the short way: each function adds one thing and what cannot be without it.
 
 Counters are kept as the engine keeps them: a job counts in its batch, a call in its batch and
-its job, an answer's cost in what the batch has spent. Any column may be named.
+its job, an answer's cost in what the batch has spent. What calls in `sending` reserve is not
+counted. Any column may be named.
 """
 
 from dataclasses import dataclass
@@ -257,7 +258,5 @@ def _with_meta(values: dict[str, Any]) -> dict[str, Any]:
 def _count_call(session: Session, batch: Batch, call: Call) -> None:
     if call.closed_at is not None:
         batch.calls_closed += 1
-        return
-    session.get_one(Job, call.job_id).outstanding += 1
-    if call.state == CallState.SENDING:
-        batch.reserved_nanos += call.worst_nanos or 0
+    else:
+        session.get_one(Job, call.job_id).outstanding += 1

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 from sqlmodel import select
 
 from app.accounts.accounts import AccountKeys, create_account
@@ -100,7 +101,8 @@ class Engine:
             RawLine(f"jobs[{n}]", b'{"custom_id":"c%d","prompt":"%s"}' % (n, prompt.encode()))
             for n, prompt in enumerate(prompts)
         ]
-        spec = BatchBody.model_validate({"mode": "compare", "models": ["simulated/gold"], **body})
+        given = {"mode": "compare", "models": ["simulated/gold"], **body}
+        spec = BatchBody.model_validate_json(msgspec.json.encode(given))
         return submit(self.services, Submission(self.account_id, spec, lines)).batch_id
 
     def drain(self, carry: Carry | None = None) -> None:
@@ -108,7 +110,7 @@ class Engine:
         for _ in range(_TURNS_MAX):
             if self.queue.hints:
                 self.follow(*self.queue.hints.popleft())
-            elif not self.pump_once(carry):
+            elif not self.pump_once(carry) and not self.queue.hints:
                 return
         raise AssertionError("the engine does not come to rest")
 

@@ -19,6 +19,7 @@ from app.vault.provider_keys import (
     note_key_used,
 )
 from tests.factories.lanes import lanes_of, open_lane, set_key
+from tests.factories.racing import run_at_once
 
 CANARY = "sk-canary-77f0-tail"
 LOCAL = "http://localhost:8080/v1"
@@ -75,6 +76,19 @@ def test_a_key_set_again_replaces_the_old_one_and_keeps_its_lane(
     assert second.id == first.id
     assert second.rpm is None
     assert open_lane(store, vault, first.id).secret.reveal() == CANARY
+    with store.read() as session:
+        assert len(session.exec(select(ProviderKey)).all()) == 1
+
+
+def test_keys_set_at_once_leave_one_lane_and_one_key(
+    store: Store, vault: Vault, account: Account
+) -> None:
+    def set_one(number: int) -> str:
+        return set_key(store, vault, account, KeySetting("openai", Secret(f"sk-{number}"))).id
+
+    lanes = run_at_once(set_one, 8, threads=4)
+    assert len(set(lanes)) == 1
+    assert open_lane(store, vault, lanes[0]).secret is not None
     with store.read() as session:
         assert len(session.exec(select(ProviderKey)).all()) == 1
 

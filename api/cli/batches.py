@@ -1,0 +1,96 @@
+"""Commands on batches that are there: list, cancel, retry, pause, resume."""
+
+from typing import Annotated, Any
+
+import typer
+
+BatchId = Annotated[str, typer.Argument(metavar="BATCH")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (batches, cancel, retry, pause, resume):
+        app.command()(command)
+
+
+def batches(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List batches, newest first."""
+    from api.cli.client import connect
+    from api.cli.output import dollars, show_json, show_table
+    from api.cli.watch import closed_jobs
+
+    with connect() as client:
+        found = list(client.pages("/v1/batches", limit))
+    if as_json:
+        show_json(found)
+        return
+    rows = (
+        (
+            batch["id"],
+            batch["name"],
+            batch["mode"],
+            "paused" if batch["paused"] else batch["state"],
+            f"{closed_jobs(batch)}/{batch['counts']['jobs']['total']}",
+            dollars(batch["cost"]["spent_nanos"]),
+            batch["created_at"][:16].replace("T", " "),
+        )
+        for batch in found
+    )
+    columns = ("batch", "name", "mode", "state", "jobs", "spent", "submitted (UTC)")
+    show_table(columns, rows, right=("jobs", "spent"))
+
+
+def cancel(batch_id: BatchId, *, as_json: AsJson = False) -> None:
+    """Stop what has not started; what is in flight is still written down and paid for."""
+    _steer(batch_id, "cancel", as_json=as_json)
+
+
+def pause(batch_id: BatchId, *, as_json: AsJson = False) -> None:
+    """Start nothing more of a batch until it is resumed."""
+    _steer(batch_id, "pause", as_json=as_json)
+
+
+def resume(batch_id: BatchId, *, as_json: AsJson = False) -> None:
+    """Go on with a batch that was paused."""
+    _steer(batch_id, "resume", as_json=as_json)
+
+
+def retry(batch_id: BatchId, *, as_json: AsJson = False) -> None:
+    """Make a new batch of the failed and missing jobs of a closed one."""
+    from api.cli.output import note
+
+    made = _post(batch_id, "retry")
+    if as_json:
+        _show(made)
+    else:
+        print(made["id"])
+        note(f"{made['counts']['jobs']['total']} jobs; `overnight watch {made['id']}`")
+
+
+def _steer(batch_id: str, what: str, *, as_json: bool) -> None:
+    from api.cli.watch import words_of
+
+    batch = _post(batch_id, what)
+    if as_json:
+        _show(batch)
+    else:
+        print(f"{batch['id']}: {'paused · ' if batch['paused'] else ''}{words_of(batch)}")
+
+
+def _post(batch_id: str, what: str) -> dict[str, Any]:
+    from api.cli.client import connect
+
+    with connect() as client:
+        batch: dict[str, Any] = client.post(f"/v1/batches/{batch_id}/{what}")
+    return batch
+
+
+def _show(batch: dict[str, Any]) -> None:
+    from api.cli.output import show_json
+
+    show_json(batch)

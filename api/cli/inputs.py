@@ -1,0 +1,152 @@
+"""From what a person types to the body of a submission."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from api.cli.failure import ExitCode, Failure
+
+#: What is larger than this goes through `POST /v1/files`.
+INLINE_BYTES_MAX = 1024 * 1024
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The flags of `submit`; None and empty ones say nothing."""
+
+    name: str | None = None
+    mode: str | None = None
+    models: Sequence[str] = ()
+    judges: Sequence[str] = ()
+    criteria: Sequence[str] = ()
+    allow_self: bool = False
+    params: str | None = None
+    repeats: int | None = None
+    budget_usd: float | None = None
+    deadline: str | None = None
+    webhook: str | None = None
+
+
+def body_of(flags: Flags, base: dict[str, Any]) -> dict[str, Any]:
+    """A submission without its jobs: what the batch file says, under what the flags say."""
+    given = {
+        "name": flags.name,
+        "mode": flags.mode,
+        "models": [model_of(text) for text in flags.models] or None,
+        "params": None if flags.params is None else _object(flags.params, "--params"),
+        "repeats": flags.repeats,
+        "budget_usd": flags.budget_usd,
+        "deadline": flags.deadline,
+        "webhook": None if flags.webhook is None else {"url": flags.webhook},
+    }
+    body = base | {name: value for name, value in given.items() if value is not None}
+    judge = _judge_of(flags)
+    if judge:
+        body["judge"] = body.get("judge", {}) | judge
+    if "mode" not in body:
+        body["mode"] = _mode_for(body)
+    if not body.get("models"):
+        raise Failure("name at least one --model, such as openai/gpt-5.2", ExitCode.USAGE)
+    return body
+
+
+def _judge_of(flags: Flags) -> dict[str, Any]:
+    judge: dict[str, Any] = {}
+    if flags.judges:
+        judge["judges"] = [model_of(text) for text in flags.judges]
+    if flags.criteria:
+        judge["criteria"] = list(flags.criteria)
+    if flags.allow_self:
+        judge["allow_self"] = True
+    return judge
+
+
+def _mode_for(body: dict[str, Any]) -> str:
+    """What was meant: judges judge, several models are compared, one just answers."""
+    if "judge" in body:
+        return "judge"
+    is_many = len(body.get("models", ())) > 1 or body.get("repeats", 1) > 1
+    return "compare" if is_many else "chat"
+
+
+def model_of(text: str) -> str | dict[str, Any]:
+    """A model as the API takes it: its name, or JSON with parameters and a label of its own."""
+    return _object(text, "--model") if text.lstrip().startswith("{") else text
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise Failure(f"{where}: not JSON ({error})", ExitCode.USAGE) from None
+    if not isinstance(found, dict):
+        raise Failure(f"{where}: give a JSON object", ExitCode.USAGE)
+    return found
+
+
+def read_batch_file(path: Path) -> dict[str, Any]:
+    """A whole submission, as `POST /v1/batches` takes it."""
+    return _object(_text_of(path), str(path))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path | str, error: Exception) -> Failure:
+    reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+    return Failure(f"{path} cannot be read: {reason}", ExitCode.USAGE)
+
+
+def jobs_of_prompts(prompts: Sequence[str]) -> list[dict[str, Any]]:
+    """A job for each prompt given as a flag."""
+    return [{"prompt": prompt} for prompt in prompts]
+
+
+def jobs_of_lines(lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    """A job for each line of JSON; empty lines are passed over."""
+    return [
+        _object(_decoded(line, number), f"line {number}")
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+
+
+def _decoded(line: bytes, number: int) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise Failure(f"line {number}: it is not UTF-8", ExitCode.USAGE) from None
+
+
+def open_lines(source: str) -> IO[bytes]:
+    """The JSONL input: a file's, or all of standard input's, which may only be read once."""
+    if source != STDIN:
+        try:
+            return Path(source).open("rb")
+        except OSError as error:
+            raise _unreadable(source, error) from None
+    if sys.stdin.isatty():
+        raise Failure(
+            "give prompts: a JSONL file, lines on standard input, or --prompt", ExitCode.USAGE
+        )
+    spool = SpooledTemporaryFile(INLINE_BYTES_MAX)  # noqa: SIM115 - closed by its reader
+    while chunk := sys.stdin.buffer.read(INLINE_BYTES_MAX):
+        spool.write(chunk)
+    spool.seek(0)
+    return spool
+
+
+def is_large(lines: IO[bytes]) -> bool:
+    """Whether the input is better sent as a file."""
+    size = lines.seek(0, 2)
+    lines.seek(0)
+    return size > INLINE_BYTES_MAX

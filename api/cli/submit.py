@@ -1,0 +1,130 @@
+"""`overnight submit`: a batch, from flags, prompts and files."""
+
+import uuid
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from api.cli.client import Client
+
+_BATCH_FILE = ".json"
+_UPLOAD_NAME = "prompts.jsonl"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(submit)
+
+
+def submit(  # noqa: PLR0913 - a flag is a parameter
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="Prompts, a JSON object a line (`prompt` or `messages`; `custom_id`, `reference`); "
+            "`-` reads them from standard input. A .json file is a whole batch as the API takes "
+            "it; flags go over it.",
+        ),
+    ] = None,
+    *,
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt; may be repeated.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="provider/model, or JSON: {\"model\": …, \"params\": {…}, \"label\": …}; may be "
+            "repeated."
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="chat, compare or judge; by default what the rest implies.")
+    ] = None,
+    judge: Annotated[list[str] | None, typer.Option(help="A model that judges; as --model.")] = None,
+    criteria: Annotated[
+        list[str] | None, typer.Option(help="What answers are judged by; may be repeated.")
+    ] = None,
+    allow_self: Annotated[
+        bool, typer.Option("--allow-self", help="Let a model judge its own answers.")
+    ] = False,
+    params: Annotated[str | None, typer.Option(help="Parameters of every call, as JSON.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Answers per prompt and model.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Spend no more than these dollars.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="A span such as 24h, or a moment.")] = None,
+    webhook: Annotated[str | None, typer.Option(help="A URL to tell when it is done.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="The same key and input is the same batch.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Watch it until it ends.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the batch as JSON.")] = False,
+) -> None:
+    """Submit a batch of prompts."""
+    from api.cli.client import connect
+    from api.cli.inputs import Flags
+    from api.cli.output import note, show_json
+    from api.cli.watch import end_with, follow
+
+    flags = Flags(
+        name=name,
+        mode=mode,
+        models=model or (),
+        judges=judge or (),
+        criteria=criteria or (),
+        allow_self=allow_self,
+        params=params,
+        repeats=repeats,
+        budget_usd=budget,
+        deadline=deadline,
+        webhook=webhook,
+    )
+    with connect() as client:
+        body = make_body(client, source, prompt or [], flags)
+        batch = send(client, body, idempotency_key)
+        if not wait:
+            if as_json:
+                show_json(batch)
+            else:
+                print(batch["id"])
+                note(f"{batch['counts']['jobs']['total']} jobs; `overnight watch {batch['id']}`")
+            return
+        end_with(follow(client, batch["id"]), as_json=as_json)
+
+
+def make_body(
+    client: "Client", source: str | None, prompts: list[str], flags: Any
+) -> dict[str, Any]:
+    """The submission; a large input is uploaded on the way."""
+    from api.cli.inputs import (
+        STDIN,
+        body_of,
+        is_large,
+        jobs_of_lines,
+        jobs_of_prompts,
+        open_lines,
+        read_batch_file,
+    )
+
+    if source is not None and source.endswith(_BATCH_FILE):
+        body = body_of(flags, read_batch_file(Path(source)))
+        return body | ({"jobs": jobs_of_prompts(prompts)} if prompts else {})
+    body = body_of(flags, {})
+    if prompts and source is None:
+        return body | {"jobs": jobs_of_prompts(prompts)}
+    with closing(open_lines(source or STDIN)) as lines:
+        if not is_large(lines):
+            return body | {"jobs": [*jobs_of_lines(lines), *jobs_of_prompts(prompts)]}
+        uploaded = client.post("/v1/files", files={"file": (_UPLOAD_NAME, lines)}, timeout=None)
+    return body | {"input_file_id": uploaded["id"]}
+
+
+def send(client: "Client", body: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+    """Submit. With a key of its own, so that asking again after a lost answer does no harm."""
+    from api.cli.client import SUBMIT_TIMEOUT_S
+
+    headers = {"Idempotency-Key": key or f"cli-{uuid.uuid4()}"}
+    batch: dict[str, Any] = client.post(
+        "/v1/batches", body, headers=headers, timeout=SUBMIT_TIMEOUT_S
+    )
+    return batch

@@ -1,0 +1,170 @@
+"""`overnight watch`: a batch's progress, live, until it ends."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.failure import ExitCode, Failure
+
+if TYPE_CHECKING:
+    from api.cli.client import Client
+
+Batch = dict[str, Any]
+
+CLOSED = frozenset({"completed", "failed", "expired", "cancelled"})
+POLL_S = 0.5
+#: A batch that takes the night need not be asked about twice a second.
+POLL_LATER_S = 2.0
+_LATER_AFTER_S = 120.0
+#: An API that restarts meanwhile is waited for.
+_UNREACHABLE_MAX_S = 60.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(watch)
+
+
+def watch(
+    batch_id: Annotated[str, typer.Argument(metavar="BATCH")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="End with the batch as JSON.")] = False,
+) -> None:
+    """Watch a batch until it ends; fails if it did not complete."""
+    from api.cli.client import connect
+
+    with connect() as client:
+        end_with(follow(client, batch_id), as_json=as_json)
+
+
+def follow(
+    client: "Client", batch_id: str, sleep: Callable[[float], None] = time.sleep
+) -> Batch:
+    """Show a batch's progress until it is closed; the batch as it is then."""
+    started = time.monotonic()
+    batch: Batch = client.get(f"/v1/batches/{batch_id}")
+    with _view() as show:
+        show(batch)
+        while batch["state"] not in CLOSED:
+            is_late = time.monotonic() - started > _LATER_AFTER_S
+            sleep(POLL_LATER_S if is_late else POLL_S)
+            batch = _get(client, batch_id, sleep)
+            show(batch)
+    return batch
+
+
+def end_with(batch: Batch, *, as_json: bool) -> None:
+    """Print a closed batch, and fail unless it completed."""
+    from api.cli.output import show_json
+
+    if as_json:
+        show_json(batch)
+    else:
+        print(summary_of(batch))
+    if batch["state"] != "completed":
+        why = f" ({batch['ending']})" if batch["ending"] else ""
+        raise Failure(f"{batch['id']} is {batch['state']}{why}")
+
+
+def summary_of(batch: Batch) -> str:
+    """A closed batch in one line."""
+    from api.cli.output import dollars
+
+    jobs = batch["counts"]["jobs"]
+    ends = [f"{jobs[end]} {end}" for end in ("succeeded", "failed", "cancelled", "expired") if jobs[end]]
+    cost = batch["cost"]
+    unpriced = f", {cost['unpriced_calls']} calls without a price" if cost["unpriced_calls"] else ""
+    return (
+        f"{batch['id']} {batch['state']}: {', '.join(ends) or 'no job'} of {jobs['total']} jobs, "
+        f"{batch['counts']['calls']['closed']} calls, {dollars(cost['spent_nanos'])}{unpriced}"
+    )
+
+
+def words_of(batch: Batch) -> str:
+    """How far a batch is, in a few words."""
+    from api.cli.output import dollars, span
+
+    calls, eta_s = batch["counts"]["calls"], batch["eta_s"]
+    parts = [batch["state"], f"{calls['closed']}/{calls['total']} calls"]
+    parts.append(dollars(batch["cost"]["spent_nanos"]))
+    failed = batch["counts"]["jobs"]["failed"]
+    if failed:
+        parts.append(f"{failed} jobs failed")
+    waits = batch["waiting_on"]
+    if waits:
+        until = f" until {waits['until']}" if waits.get("until") else ""
+        parts.append(f"waits: {waits['reason'].replace('_', ' ')}{until}")
+    elif eta_s is not None and batch["state"] == "running":
+        parts.append(f"about {span(eta_s)} left")
+    return " · ".join(parts)
+
+
+def closed_jobs(batch: Batch) -> int:
+    """How many jobs need no more work."""
+    jobs = batch["counts"]["jobs"]
+    return int(jobs["total"] - jobs["queued"] - jobs["running"])
+
+
+def _get(client: "Client", batch_id: str, sleep: Callable[[float], None]) -> Batch:
+    """The batch; an API that was there a moment ago is waited for."""
+    deadline = time.monotonic() + _UNREACHABLE_MAX_S
+    while True:
+        try:
+            batch: Batch = client.get(f"/v1/batches/{batch_id}")
+        except Failure as failure:
+            if failure.code != ExitCode.UNREACHABLE or time.monotonic() > deadline:
+                raise
+            sleep(POLL_LATER_S)
+        else:
+            return batch
+
+
+@contextmanager
+def _view() -> Iterator[Callable[[Batch], None]]:
+    """What shows progress: a bar on a terminal, otherwise a line whenever it changes."""
+    from api.cli.output import console
+
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield _lines()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.fields[batch]}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("jobs · {task.description}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=screen) as progress:
+        task = progress.add_task("", batch="", total=None)
+
+        def show(batch: Batch) -> None:
+            progress.update(
+                task,
+                batch=batch["id"],
+                total=batch["counts"]["jobs"]["total"],
+                completed=closed_jobs(batch),
+                description=words_of(batch),
+            )
+
+        yield show
+
+
+def _lines() -> Callable[[Batch], None]:
+    from api.cli.output import note
+
+    last = ""
+
+    def show(batch: Batch) -> None:
+        nonlocal last
+        line = f"{closed_jobs(batch)}/{batch['counts']['jobs']['total']} jobs · {words_of(batch)}"
+        if line != last:
+            note(line)
+            last = line
+
+    return show

@@ -1,0 +1,135 @@
+"""Files: input and output files at an fsspec URL, read and written in bounded memory."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import structlog
+from fsspec.implementations.local import LocalFileSystem
+
+from app.domain.errors import NotFoundError, TooLargeError, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+CHUNK_BYTES = 1024 * 1024
+#: The end of the name of what is still being written.
+_PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was written."""
+
+    bytes: int
+    sha256: str
+
+
+class Files:
+    """One folder of files, each known by its id.
+
+    Args:
+        base_url: the folder: `file:///var/lib/overnight/files`, `s3://bucket/files`, …
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._fs, self._root = fsspec.url_to_fs(base_url)
+
+    def put(self, file_id: str, chunks: Iterable[bytes], *, bytes_max: int) -> Stored:
+        """Write a file, durably, whole or not at all.
+
+        What the chunks raise passes through, and leaves nothing behind.
+
+        Raises:
+            TooLargeError: there are more than `bytes_max` bytes.
+            UnavailableError: the storage is full or away.
+        """
+        path = self._path(file_id)
+        with _translated():
+            self._make_folder()
+            try:
+                stored = self._write(path + _PART, chunks, bytes_max)
+                self._fs.mv(path + _PART, path)
+                self._sync_folder()
+            except BaseException:
+                with suppress(OSError):
+                    self._fs.rm_file(path + _PART)
+                raise
+        return stored
+
+    def open(self, file_id: str) -> Iterator[bytes]:
+        """The file's bytes, a chunk at a time.
+
+        Raises:
+            NotFoundError: it is not there (any more).
+            UnavailableError: the storage is away.
+        """
+        try:
+            with _translated(), self._fs.open(self._path(file_id), "rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+        except FileNotFoundError:
+            raise NotFoundError("the content of this file is no longer there") from None
+
+    def delete(self, file_id: str) -> None:
+        """Delete the file; one that is not there is no error.
+
+        Raises:
+            UnavailableError: the storage is away.
+        """
+        with _translated(), suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(file_id))
+
+    def _path(self, file_id: str) -> str:
+        return f"{self._root}/{file_id}"
+
+    def _write(self, path: str, chunks: Iterable[bytes], bytes_max: int) -> Stored:
+        digest, size = hashlib.sha256(), 0
+        with self._fs.open(path, "wb") as file:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > bytes_max:
+                    raise TooLargeError(f"a file has at most {bytes_max:,} bytes", param="file")
+                digest.update(chunk)
+                file.write(chunk)
+            self._sync(file)
+        return Stored(size, digest.hexdigest())
+
+    def _sync(self, file: Any) -> None:
+        """Local files only: other storage is durable when it has taken the last byte."""
+        if self._is_local:
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _make_folder(self) -> None:
+        if self._is_local:
+            Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            self._fs.makedirs(self._root, exist_ok=True)
+
+    def _sync_folder(self) -> None:
+        if self._is_local:
+            folder = os.open(self._root, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self._fs, LocalFileSystem)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        log.warning("files_unavailable", error=type(error).__name__, errno=error.errno)
+        raise UnavailableError("the file storage cannot be reached, or is full") from None

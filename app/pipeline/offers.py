@@ -1,0 +1,120 @@
+"""offers: which models an account can call now, at what price, and with whose key."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from sqlmodel import Session, col, select
+
+from app.billing.catalogue import listed_models
+from app.billing.pricing import Price, price_of
+from app.domain.money import nanos_to_dollars
+from app.domain.states import LaneState
+from app.models import Lane
+from app.pipeline.lanes import lanes_for
+from app.pipeline.services import Services
+from app.providers import registry, simulated
+
+_NANOS_PER_MICRO = 1000
+#: What the price list has beside models that answer in chat, and patterns of names.
+_NOT_CHAT = re.compile(
+    r"(?:^|-)(?:audio|embedding|image|moderation|realtime|transcribe|tts|whisper)(?:-|$)|-$|^ft:"
+)
+
+
+class PriceOffer(msgspec.Struct, frozen=True):
+    """Dollars per million tokens, as exact decimal strings."""
+
+    input_usd: str
+    cache_read_usd: str
+    output_usd: str
+
+
+class ModelOffer(msgspec.Struct, frozen=True):
+    """A model that can be called now. `price` is null where nobody lists one."""
+
+    model: str
+    provider: str
+    key: str
+    price: PriceOffer | None
+
+
+class ProviderOffer(msgspec.Struct, frozen=True):
+    """A provider, and whether its models can be called.
+
+    `key` says who pays: `byok` the account with a key of its own, `credits` the platform's
+    key, `none` nobody; null without a key. `reason` says why nothing can be called, or what
+    to know; where `models_listed` is false it takes names that are not listed here.
+    """
+
+    provider: str
+    key: str | None
+    state: str | None
+    models_listed: bool
+    reason: str | None
+
+
+class Offers(msgspec.Struct, frozen=True):
+    """What can be called now."""
+
+    data: list[ModelOffer]
+    providers: list[ProviderOffer]
+
+
+def offers(services: Services, account_id: str) -> Offers:
+    """Every provider the account may ask, and the models that are known of those it can."""
+    with services.store.read() as session:
+        names = [*registry.known_providers(), *_custom_providers(session, account_id)]
+        lanes = lanes_for(session, account_id, names)
+    providers = [_provider_offer(name, lanes.get(name)) for name in names]
+    models = [
+        offer
+        for one in providers
+        if one.key is not None and one.state == LaneState.OPEN
+        for offer in _model_offers(one.provider, one.key)
+    ]
+    return Offers(models, providers)
+
+
+def _custom_providers(session: Session, account_id: str) -> Sequence[str]:
+    return session.exec(
+        select(Lane.provider)
+        .where(Lane.account_id == account_id, col(Lane.state) != LaneState.CLOSED.value)
+        .where(col(Lane.provider).startswith(registry.CUSTOM_PREFIX))
+        .order_by(col(Lane.provider))
+    ).all()
+
+
+def _provider_offer(provider: str, lane: Lane | None) -> ProviderOffer:
+    is_listed = not registry.is_custom(provider)
+    if provider == registry.SIMULATED:
+        # Its lane is made when it is first asked.
+        return ProviderOffer(provider, "none", LaneState.OPEN.value, is_listed, None)
+    if lane is None or lane.state == LaneState.CLOSED:
+        reason = f"there is no key: PUT /v1/settings/keys/{provider}"
+        return ProviderOffer(provider, None, None, is_listed, reason)
+    reason = f"any model that the server has, as {provider}/<model>" if not is_listed else None
+    if lane.state == LaneState.PARKED:
+        reason = f"the provider refused the key: {lane.parked_reason}"
+    return ProviderOffer(provider, lane.billed, lane.state, is_listed, reason)
+
+
+def _model_offers(provider: str, key: str) -> Iterator[ModelOffer]:
+    names = simulated.MODELS if provider == registry.SIMULATED else listed_models(provider)
+    for name in names:
+        price = price_of(provider, name)
+        if price is not None and not _NOT_CHAT.search(name):
+            yield ModelOffer(f"{provider}/{name}", provider, key, _price_offer(price))
+
+
+def _price_offer(price: Price) -> PriceOffer:
+    rates = price.rates
+    return PriceOffer(
+        _dollars(rates.input),
+        _dollars(rates.cache_read),
+        _dollars(rates.output),
+    )
+
+
+def _dollars(micros: int) -> str:
+    return nanos_to_dollars(micros * _NANOS_PER_MICRO)

@@ -1,0 +1,1 @@
+"""What clients read: progress, results, jobs and leaderboards. Nothing here writes."""

@@ -1,0 +1,204 @@
+"""From rows to result lines: a page of jobs in a handful of queries, however many calls it has."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from app.domain.plan import Plan
+from app.domain.states import CALL_CLOSED, JOB_CLOSED, CallState, JobState, Role
+from app.domain.verdict import Verdict
+from app.models import Call, Lane, StoredCompletion, StoredText, StoredVerdict, UsageRow
+from app.reports.views import CompletionView, ErrorView, ResultLine, UsageView
+
+_ANSWER, _EXTRA = aliased(StoredText), aliased(StoredText)
+_ROLES = {role: place for place, role in enumerate((Role.CANDIDATE, Role.JUDGE, Role.SYNTHESIZER))}
+_VERDICTS = msgspec.json.Decoder(Verdict)
+_CLOSED_CALLS = sorted(CALL_CLOSED)
+
+
+class JobRow(NamedTuple):
+    """What of a job its line tells."""
+
+    id: str
+    position: int
+    custom_id: str
+    state: str
+    reason: str | None
+    message: str | None
+
+
+class _Extra(msgspec.Struct, frozen=True):
+    """What a model answered beside its text."""
+
+    reasoning: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+_EXTRAS = msgspec.json.Decoder(_Extra)
+_NO_EXTRA = _Extra()
+
+
+class _CallRow(NamedTuple):
+    """A closed call with everything that it brought."""
+
+    id: str
+    job_id: str
+    label: str
+    provider: str
+    model: str
+    lane_billed: str
+    role: str
+    round: int
+    state: str
+    failures: int
+    unknowns: int
+    reason: str | None
+    message: str | None
+    model_returned: str | None
+    finish_reason: str | None
+    flags: str | None
+    latency_ms: int | None
+    billed: str | None
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    estimated: bool
+    cost_nanos: int | None
+    text: str | None
+    extra: str | None
+
+
+_COLUMNS = (
+    *(Call.id, Call.job_id, Call.label, Lane.provider, Call.model, Lane.billed, Call.role),
+    *(Call.round, Call.state, Call.attempts, Call.unknowns, Call.reason, Call.message),
+    *(StoredCompletion.model_returned, StoredCompletion.finish_reason, StoredCompletion.flags),
+    *(StoredCompletion.latency_ms, UsageRow.billed, UsageRow.input_tokens),
+    *(UsageRow.cache_read_tokens, UsageRow.cache_write_tokens, UsageRow.output_tokens),
+    *(UsageRow.reasoning_tokens, UsageRow.estimated, UsageRow.cost_nanos),
+    *(_ANSWER.body, _EXTRA.body),
+)
+
+
+class Lines:
+    """Makes the lines of a batch's jobs; `plan` gives the completions their order."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._mode = plan.mode
+        judges = plan.judge.judges if plan.judge is not None else ()
+        self._places = {
+            (role.value, variant.label): place
+            for role, variants in ((Role.CANDIDATE, plan.variants), (Role.JUDGE, judges))
+            for place, variant in enumerate(variants)
+        }
+
+    def of(self, session: Session, jobs: Sequence[JobRow]) -> list[ResultLine]:
+        """The jobs' lines, in their order."""
+        closed = [job.id for job in jobs if job.state in JOB_CLOSED]
+        verdicts = _verdicts(session, closed) if self._mode == "judge" else {}
+        calls: dict[str, list[_CallRow]] = {job.id: [] for job in jobs}
+        for row in session.execute(calls_statement(list(calls))):
+            call = _CallRow(*row)
+            calls[call.job_id].append(call)
+        return [self._line(job, calls[job.id], verdicts.get(job.id)) for job in jobs]
+
+    def _line(self, job: JobRow, calls: Iterable[_CallRow], verdict: Verdict | None) -> ResultLine:
+        completions = [_completion(call) for call in sorted(calls, key=self._order)]
+        costs = [one.cost_nanos for one in completions]
+        why = _why(job.reason, job.message)
+        failed = job.state in JOB_CLOSED and job.state != JobState.SUCCEEDED
+        return ResultLine(
+            custom_id=job.custom_id,
+            job_id=job.id,
+            mode=self._mode,
+            state=job.state,
+            completions=completions,
+            verdict=verdict,
+            cost_nanos=None if None in costs else sum(cost or 0 for cost in costs),
+            error=(why or ErrorView(reason=job.state)) if failed else None,
+            note=None if failed else why,
+        )
+
+    def _order(self, call: _CallRow) -> tuple[int, int, int, str]:
+        """Candidates as the plan lists them, then judges by round."""
+        place = self._places.get((call.role, call.label), len(self._places))
+        return (_ROLES[Role(call.role)], call.round, place, call.id)
+
+
+def calls_statement(job_ids: Sequence[str]) -> Select[Any]:
+    """The closed calls of these jobs, with what they answered and used."""
+    statement: Select[Any] = (
+        select(*_COLUMNS)  # type: ignore[call-overload]
+        .select_from(Call)
+        .join(Lane, col(Lane.id) == Call.lane_id)
+        .outerjoin(StoredCompletion, col(StoredCompletion.call_id) == Call.id)
+        .outerjoin(UsageRow, col(UsageRow.call_id) == Call.id)
+        .outerjoin(_ANSWER, (_ANSWER.owner_id == Call.id) & (_ANSWER.kind == "answer"))
+        .outerjoin(_EXTRA, (_EXTRA.owner_id == Call.id) & (_EXTRA.kind == "extra"))
+        .where(col(Call.job_id).in_(job_ids), col(Call.state).in_(_CLOSED_CALLS))
+    )
+    return statement
+
+
+def _verdicts(session: Session, job_ids: Sequence[str]) -> Mapping[str, Verdict]:
+    rows = session.exec(
+        select(StoredVerdict.job_id, StoredVerdict.body).where(
+            col(StoredVerdict.job_id).in_(job_ids)
+        )
+    )
+    return {job_id: _VERDICTS.decode(body) for job_id, body in rows}
+
+
+def _completion(call: _CallRow) -> CompletionView:
+    answered = call.finish_reason is not None
+    extra = _NO_EXTRA if call.extra is None else _EXTRAS.decode(call.extra)
+    failed = call.state != CallState.SUCCEEDED
+    return CompletionView(
+        call_id=call.id,
+        label=call.label,
+        provider=call.provider,
+        model=call.model,
+        model_returned=call.model_returned,
+        role=call.role,
+        state=call.state,
+        text=call.text,
+        reasoning=extra.reasoning,
+        tool_calls=extra.tool_calls,
+        finish_reason=call.finish_reason,
+        flags=call.flags.split(",") if call.flags else [],
+        usage=_usage(call) if call.billed is not None else None,
+        cost_nanos=_cost(call),
+        billed=call.billed or call.lane_billed,
+        latency_ms=call.latency_ms,
+        # Tries that counted: waiting for a rate limit costs none.
+        attempts=call.failures + call.unknowns + int(answered),
+        unknown_attempts=call.unknowns,
+        error=_why(call.reason or call.state, call.message) if failed else None,
+    )
+
+
+def _cost(call: _CallRow) -> int | None:
+    """What the answer cost; without one 0, unless a request left and nobody knows its end."""
+    if call.billed is None:
+        return None if call.unknowns else 0
+    return call.cost_nanos
+
+
+def _usage(call: _CallRow) -> UsageView:
+    return UsageView(
+        input_tokens=call.input_tokens,
+        cache_read_tokens=call.cache_read_tokens,
+        cache_write_tokens=call.cache_write_tokens,
+        output_tokens=call.output_tokens,
+        reasoning_tokens=call.reasoning_tokens,
+        estimated=call.estimated,
+    )
+
+
+def _why(reason: str | None, message: str | None) -> ErrorView | None:
+    return None if reason is None else ErrorView(reason=reason, message=message)

@@ -1,0 +1,177 @@
+"""How far batches are: counters that the engine keeps, and few lookups beside them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from math import ceil
+from typing import Any
+
+import msgspec
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from app.db import Store
+from app.domain.money import nanos_to_dollars
+from app.domain.plan import Plan
+from app.domain.prompt import Variant
+from app.domain.states import BatchState, JobState
+from app.models import Batch, BatchSpec, Job
+from app.reports.owned import own_batch
+from app.reports.views import (
+    BatchView,
+    CallCounts,
+    CostView,
+    Counts,
+    JobCounts,
+    ModelView,
+    WaitingOn,
+)
+from app.reports.waiting import waiting_on
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """What is shown of the client's own words."""
+
+    metadata: dict[str, str] = {}
+
+
+def batch_view(session: Session, account_id: str, batch_id: str) -> BatchView:
+    """One batch as it is now.
+
+    Raises:
+        NotFoundError: the account has no such batch.
+    """
+    batch = own_batch(session, account_id, batch_id)
+    return _views(session, [batch])[0]
+
+
+def list_batches(
+    session: Session, account_id: str, after: str | None = None, limit: int = 20
+) -> tuple[list[BatchView], str | None]:
+    """A page of the account's batches, newest first, and the cursor of the next one if any.
+
+    `after` is the id of the last batch that was seen; ids are sorted by time.
+    """
+    statement = select(Batch).where(Batch.account_id == account_id)
+    if after is not None:
+        statement = statement.where(col(Batch.id) < after)
+    rows = session.exec(
+        statement.order_by(col(Batch.id).desc())
+        .limit(limit + 1)
+        .execution_options(populate_existing=True)
+    ).all()
+    page = rows[:limit]
+    return _views(session, page), page[-1].id if len(rows) > limit else None
+
+
+def _views(session: Session, batches: Sequence[Batch]) -> list[BatchView]:
+    ids = [batch.id for batch in batches]
+    specs = {
+        spec.batch_id: spec
+        for spec in session.exec(select(BatchSpec).where(col(BatchSpec.batch_id).in_(ids)))
+    }
+    now = Store.now(session)
+    return [_view(session, batch, specs[batch.id], now) for batch in batches]
+
+
+def _view(session: Session, batch: Batch, spec: BatchSpec, now: datetime) -> BatchView:
+    plan = msgspec.json.decode(spec.plan, type=Plan)
+    judges = plan.judge.judges if plan.judge is not None else ()
+    waits = waiting_on(session, batch, now)
+    return BatchView(
+        id=batch.id,
+        name=batch.name,
+        mode=batch.mode,
+        state=batch.state,
+        paused=batch.paused,
+        waiting_on=waits,
+        ending=batch.ending,
+        counts=Counts(
+            jobs=job_counts(session, batch),
+            calls=CallCounts(total=batch.calls_total, closed=batch.calls_closed),
+        ),
+        cost=cost_view(batch),
+        eta_s=_eta_s(batch, len(plan.variants) + len(judges), now, waits),
+        models=model_views(plan.variants),
+        judges=model_views(judges),
+        metadata=msgspec.json.decode(spec.body, type=_Body).metadata,
+        **_as_stored(batch),
+    )
+
+
+def _as_stored(batch: Batch) -> Mapping[str, Any]:
+    return {
+        "created_at": batch.created_at,
+        "not_before": batch.not_before,
+        "deadline": batch.deadline,
+        "started_at": batch.started_at,
+        "closed_at": batch.closed_at,
+        "retry_of": batch.retry_of,
+        "priority": batch.priority,
+    }
+
+
+def model_views(variants: Sequence[Variant]) -> list[ModelView]:
+    """The labels of a plan, each with its model."""
+    return [ModelView(label=variant.label, model=str(variant.ref)) for variant in variants]
+
+
+def job_counts(session: Session, batch: Batch) -> JobCounts:
+    """A batch's jobs by state, from its counters; only a batch that is under way is counted."""
+    unfinished = open_jobs(batch)
+    queued = 0
+    if batch.state == BatchState.QUEUED:
+        queued = unfinished
+    elif unfinished:
+        statement = select(func.count()).where(
+            Job.batch_id == batch.id, Job.state == JobState.QUEUED
+        )
+        # The counters were read before, and jobs may have moved on meanwhile.
+        queued = min(session.exec(statement).one(), unfinished)
+    return JobCounts(
+        total=batch.jobs_total,
+        queued=queued,
+        running=unfinished - queued,
+        succeeded=batch.jobs_succeeded,
+        failed=batch.jobs_failed,
+        cancelled=batch.jobs_cancelled,
+        expired=batch.jobs_expired,
+    )
+
+
+def open_jobs(batch: Batch) -> int:
+    """How many of a batch's jobs are not closed."""
+    closed = batch.jobs_succeeded + batch.jobs_failed + batch.jobs_cancelled + batch.jobs_expired
+    return batch.jobs_total - closed
+
+
+def cost_view(batch: Batch) -> CostView:
+    """A batch's money."""
+    return CostView(
+        spent_nanos=batch.spent_nanos,
+        spent_usd=nanos_to_dollars(batch.spent_nanos),
+        reserved_nanos=batch.reserved_nanos,
+        cap_nanos=batch.cap_nanos,
+        overrun_nanos=batch.overrun_nanos,
+        unpriced_calls=batch.unpriced_calls,
+        unknown_attempts=batch.unknown_attempts,
+        possible_duplicate_nanos=batch.possible_duplicate_nanos,
+    )
+
+
+#: Waiting for these ends when somebody or something else decides, so no pace says when.
+_NO_PACE = frozenset({"paused", "not_before", "lane_parked"})
+
+
+def _eta_s(batch: Batch, calls_per_job: int, now: datetime, waits: WaitingOn | None) -> int | None:
+    """Seconds until the last call is closed, at the pace since the start; None if unknown."""
+    if batch.started_at is None or batch.closed_at is not None or batch.ending is not None:
+        return None
+    if batch.calls_closed == 0 or (waits is not None and waits.reason in _NO_PACE):
+        return None
+    unfinished = open_jobs(batch)
+    # Jobs that failed early made fewer calls; none of the others' are counted as theirs.
+    of_finished = (batch.jobs_total - unfinished) * calls_per_job
+    of_unfinished = max(0, batch.calls_closed - of_finished)
+    left = max(batch.calls_total - batch.calls_closed, unfinished * calls_per_job - of_unfinished)
+    elapsed_s = max(0.0, (now - batch.started_at).total_seconds())
+    return ceil(left * elapsed_s / batch.calls_closed)

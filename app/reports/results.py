@@ -1,0 +1,160 @@
+"""Results in job order: by the page, or streamed whole without holding the store.
+
+Joined, a retry is read together with what it retries: the jobs of the oldest batch in their
+order, each as the newest batch that ran it has it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlmodel import Session, col, select
+
+from app.db import Store
+from app.domain.states import JOB_CLOSED
+from app.models import Batch, Job
+from app.reports.lines import JobRow, Lines
+from app.reports.owned import own_batch, plan_of
+from app.reports.views import ResultLine
+
+#: A stream reads so many jobs at a time, and fewer where their answers are long.
+_JOBS_MAX = 500
+_FIRST_JOBS = 50
+_PAGE_BYTES = 4 * 1024 * 1024
+_CLOSED_JOBS = sorted(JOB_CLOSED)
+_COLUMNS = (Job.id, Job.position, Job.custom_id, Job.state, Job.reason, Job.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which results are wanted.
+
+    Attributes:
+        only_closed: leave out jobs that are not closed yet.
+        joined: read a retry together with the batches it retries.
+    """
+
+    only_closed: bool = False
+    joined: bool = False
+
+
+ALL = Selection()
+
+
+def result_page(
+    session: Session,
+    account_id: str,
+    batch_id: str,
+    after_position: int = -1,
+    limit: int = 100,
+    selection: Selection = ALL,
+) -> tuple[list[ResultLine], int | None]:
+    """A page of result lines, and the position to read on after; None at the end.
+
+    Raises:
+        NotFoundError: the account has no such batch.
+    """  # fmt: skip
+    reader = _Reader.open(session, account_id, batch_id, selection)
+    return reader.page(session, after_position, limit)
+
+
+def stream_results(
+    store: Store, account_id: str, batch_id: str, selection: Selection = ALL
+) -> Iterator[bytes]:
+    """Every result line as JSONL, in pieces of whole lines.
+
+    Each piece is read on its own and let go of before it is handed out, so that a slow client
+    holds neither a connection nor a snapshot.
+
+    Raises:
+        NotFoundError: the account has no such batch; raised at once, before any piece.
+    """
+    with store.read() as session:
+        reader = _Reader.open(session, account_id, batch_id, selection)
+    return _pieces(store, reader)
+
+
+def _pieces(store: Store, reader: "_Reader") -> Iterator[bytes]:
+    encoder = msgspec.json.Encoder()
+    after: int | None = -1
+    jobs = _FIRST_JOBS
+    while after is not None:
+        with store.read() as session:
+            lines, after = reader.page(session, after, jobs)
+        if lines:
+            piece = encoder.encode_lines(lines)
+            jobs = _jobs_for(len(lines), len(piece))
+            yield piece
+
+
+def _jobs_for(lines: int, size: int) -> int:
+    """How many jobs the next piece may have, if their lines are as long as these."""
+    return max(1, min(_JOBS_MAX, lines * _PAGE_BYTES // size))
+
+
+class _Reader:
+    """Reads pages of a batch, or of a chain of retries: `batches` are newest first."""
+
+    def __init__(self, lines: Lines, batches: Sequence[str], selection: Selection) -> None:
+        self._lines = lines
+        self._newer, self._oldest = batches[:-1], batches[-1]
+        self._only_closed = selection.only_closed
+
+    @classmethod
+    def open(
+        cls, session: Session, account_id: str, batch_id: str, selection: Selection
+    ) -> "_Reader":
+        """A reader of the account's batch.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        batch = own_batch(session, account_id, batch_id)
+        chain = _chain(session, batch) if selection.joined else [batch.id]
+        return cls(Lines(plan_of(session, batch.id)), chain, selection)
+
+    def page(self, session: Session, after: int, limit: int) -> tuple[list[ResultLine], int | None]:
+        """Lines of up to `limit` jobs after a position, and where to go on."""
+        jobs = self._jobs(session, after, limit + 1)
+        more = jobs[limit - 1].position if len(jobs) > limit else None
+        jobs = self._latest(session, jobs[:limit])
+        return self._lines.of(session, jobs), more
+
+    def _jobs(self, session: Session, after: int, limit: int) -> list[JobRow]:
+        statement = select(*_COLUMNS).where(  # type: ignore[call-overload]
+            Job.batch_id == self._oldest, col(Job.position) > after
+        )
+        if self._only_closed:
+            statement = statement.where(col(Job.state).in_(_CLOSED_JOBS))
+        rows = session.execute(statement.order_by(col(Job.position)).limit(limit))
+        return [JobRow(*row) for row in rows]
+
+    def _latest(self, session: Session, jobs: Sequence[JobRow]) -> list[JobRow]:
+        """The same jobs, each as the newest batch has it that ran it."""
+        latest: dict[str, JobRow] = {}
+        for batch_id in reversed(self._newer):
+            rows = session.execute(
+                select(*_COLUMNS)  # type: ignore[call-overload]
+                .where(Job.batch_id == batch_id)
+                .where(col(Job.custom_id).in_([job.custom_id for job in jobs]))
+            )
+            latest |= {job.custom_id: job for job in (JobRow(*row) for row in rows)}
+        found = [latest.get(job.custom_id, job) for job in jobs]
+        return [job for job in found if not self._only_closed or job.state in JOB_CLOSED]
+
+
+def _chain(session: Session, batch: Batch) -> list[str]:
+    """A batch and those it retries, newest first, as far as they are still there."""
+    chain = [batch.id]
+    older: str | None = batch.retry_of
+    while older is not None and older not in chain:
+        row = session.exec(
+            select(Batch.id, Batch.retry_of).where(
+                Batch.id == older, Batch.account_id == batch.account_id
+            )
+        ).one_or_none()
+        if row is None:
+            break
+        chain.append(row[0])
+        older = row[1]
+    return chain

@@ -1,0 +1,305 @@
+"""The answers of the API, as they are on the wire. Fields may be added, and never renamed.
+
+Amounts are integer nanodollars, moments ISO 8601 in UTC; None says "not known" or "not yet",
+and never stands for 0.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from app.domain.prompt import Prompt
+from app.domain.verdict import Verdict
+
+
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something ended as it did: one machine-readable word, and words for a person."""
+
+    reason: str
+    message: str | None = None
+
+
+# Progress
+
+
+class WaitingOn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch waits for just now: until when, if that is known, and for which lane."""
+
+    reason: str
+    until: datetime | None = None
+    lane: str | None = None
+
+
+class JobCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch's jobs by state."""
+
+    total: int
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+
+
+class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch's calls so far; later rounds add to the total."""
+
+    total: int
+    closed: int
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a batch is."""
+
+    jobs: JobCounts
+    calls: CallCounts
+
+
+class CostView(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch's money. `spent_nanos` leaves out `unpriced_calls`, whose price nobody knows."""
+
+    spent_nanos: int
+    spent_usd: str
+    reserved_nanos: int
+    cap_nanos: int | None
+    overrun_nanos: int
+    unpriced_calls: int
+    unknown_attempts: int
+    possible_duplicate_nanos: int
+
+
+class ModelView(msgspec.Struct, frozen=True, kw_only=True):
+    """A contestant or a judge of a batch."""
+
+    label: str
+    model: str
+
+
+class BatchView(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch: its settings, its state and how far it is."""
+
+    id: str
+    object: Literal["batch"] = "batch"
+    name: str | None
+    mode: str
+    state: str
+    paused: bool
+    waiting_on: WaitingOn | None
+    ending: str | None
+    counts: Counts
+    cost: CostView
+    eta_s: int | None
+    created_at: datetime
+    not_before: datetime | None
+    deadline: datetime | None
+    started_at: datetime | None
+    closed_at: datetime | None
+    retry_of: str | None
+    priority: int
+    models: list[ModelView]
+    judges: list[ModelView]
+    metadata: dict[str, str]
+
+
+# Results
+
+
+class UsageView(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens a completion used; `estimated` where the provider told nothing usable."""
+
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    estimated: bool
+
+
+class CompletionView(msgspec.Struct, frozen=True, kw_only=True):
+    """How one closed call ended.
+
+    A call that was not answered has an error, and neither text nor usage. `cost_nanos` is
+    None where it is not known: the model has no known price, or the request left and its
+    answer never came. Each of `unknown_attempts` may have been paid for beside the answer.
+    """
+
+    call_id: str
+    label: str
+    provider: str
+    model: str
+    model_returned: str | None
+    role: str
+    state: str
+    text: str | None
+    reasoning: str | None
+    tool_calls: list[dict[str, Any]] | None
+    finish_reason: str | None
+    flags: list[str]
+    usage: UsageView | None
+    cost_nanos: int | None
+    billed: str
+    latency_ms: int | None
+    attempts: int
+    unknown_attempts: int
+    error: ErrorView | None
+
+
+class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One job and everything that came of it.
+
+    `error` says why a job ended without success; `note` says what is special about one that
+    did not fail, e.g. `too_few_answers`. `cost_nanos` is None where a part of it is not known.
+    """
+
+    custom_id: str
+    job_id: str
+    mode: str
+    state: str
+    completions: list[CompletionView]
+    verdict: Verdict | None
+    synthesis: None = None
+    route: None = None
+    cost_nanos: int | None
+    error: ErrorView | None
+    note: ErrorView | None
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP try of a call."""
+
+    epoch: int
+    state: str
+    status_code: int | None
+    reason: str | None
+    message: str | None
+    request_id: str | None
+    latency_ms: int | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class CallView(msgspec.Struct, frozen=True, kw_only=True):
+    """One call with every attempt; `meta` is what its mode noted, e.g. a judge's shuffle.
+
+    `wait_reason` and `due_at` are set while it waits.
+    """
+
+    call_id: str
+    round: int
+    role: str
+    label: str
+    provider: str
+    model: str
+    lane: str
+    state: str
+    wait_reason: str | None
+    due_at: datetime | None
+    error: ErrorView | None
+    meta: dict[str, Any] | None
+    created_at: datetime
+    closed_at: datetime | None
+    attempts: list[AttemptView]
+
+
+class JobView(ResultLine, frozen=True, kw_only=True):
+    """One job: its result line, what it asked, and all that was tried."""
+
+    object: Literal["job"] = "job"
+    batch_id: str
+    position: int
+    round: int
+    closed_at: datetime | None
+    prompt: Prompt
+    calls: list[CallView]
+
+
+# The report
+
+
+class EstimateView(msgspec.Struct, frozen=True, kw_only=True):
+    """A number with its 95 % interval, and how many prompts it rests on.
+
+    The interval is None where one prompt tells nothing about the spread.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    prompts: int
+
+
+class ContestantView(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the leaderboard.
+
+    `answered`, `refused`, `failed` and `missing` add up to the batch's jobs: `failed` is what
+    providers or networks did, `missing` what was never asked or not asked to the end; neither
+    is a bad answer, and neither is scored. `coverage` is the share of jobs with a score, or
+    with an answer where nothing is judged.
+
+    `rank` is the place by mean score; `undecided` says that the scores nobody knows could
+    change it. `self_judged` says that a judge of the same model scored it.
+    """
+
+    rank: int | None
+    label: str
+    model: str
+    simulated: bool
+    answered: int
+    refused: int
+    failed: int
+    missing: int
+    coverage: float
+    score: EstimateView | None
+    win_share: EstimateView | None
+    undecided: bool
+    self_judged: bool
+    addresses_judge: int
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+    input_tokens: int
+    output_tokens: int
+    cost_nanos: int | None
+    cost_per_answer_nanos: int | None
+    unpriced_answers: int
+
+
+class JudgePanelist(msgspec.Struct, frozen=True, kw_only=True):
+    """How one judge did: on how many jobs it gave a verdict, abstained, was asked again."""
+
+    label: str
+    model: str
+    simulated: bool
+    verdicts: int
+    abstained: int
+    repaired: int
+    cost_nanos: int | None
+    unpriced_answers: int
+
+
+class StageCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What one stage of the batch cost; None where a price is not known."""
+
+    stage: Literal["candidates", "judges"]
+    answers: int
+    cost_nanos: int | None
+    unpriced_answers: int
+
+
+class ReportView(msgspec.Struct, frozen=True, kw_only=True):
+    """The leaderboard of a batch, with what it cost and what to keep in mind, in plain words."""
+
+    object: Literal["report"] = "report"
+    batch_id: str
+    name: str | None
+    mode: str
+    state: str
+    simulated: bool
+    jobs: JobCounts
+    judged: int
+    leaderboard: list[ContestantView]
+    judges: list[JudgePanelist]
+    costs: list[StageCost]
+    cost: CostView
+    notes: list[str]

@@ -1,0 +1,1 @@
+"""The supervisor of one machine: what `overnight up` runs, kept running, and taken down whole."""

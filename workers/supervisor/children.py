@@ -1,0 +1,155 @@
+"""Child processes that cannot outlive us, and that are started again when they end."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from workers.supervisor.guard import Guard
+
+log = structlog.get_logger(__name__)
+
+RESTART_DELAY_S = 0.2
+RESTART_DELAY_MAX_S = 15.0
+#: A child that ran for so long had started well: its next end is a first one again.
+SETTLED_S = 10.0
+_STDERR = 2
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_guard = Guard()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run as a child. Without an environment it has ours."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+    inherited: tuple[int, ...] = ()  # descriptors
+
+
+class Process(Protocol):
+    """A running program, as `subprocess.Popen` is one."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code, or minus the signal that ended it; None while it runs."""
+        ...
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal, unless it has ended."""
+        ...
+
+
+def spawn(program: Program) -> Process:
+    """Start a program in a session of its own, which it does not leave alive when we die.
+
+    Of its own, so that a Ctrl-C or a SIGTERM to our group is ours alone: we drain, then they.
+    """
+    process = subprocess.Popen(  # noqa: S603 - our own programs
+        program.command,
+        stdin=subprocess.DEVNULL,
+        stdout=_STDERR,  # ours is for what a person or a program reads
+        env=program.environment,
+        pass_fds=program.inherited,
+        start_new_session=True,
+        preexec_fn=_dying_with_us(),  # noqa: PLW1509 - we have no other thread whose lock it could want
+    )
+    _guard.watch(process.pid)
+    return process
+
+
+def kill_session(process: Process) -> None:
+    """End a program that `spawn` started, and what it started, at once."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+class Child:
+    """A program that is kept running.
+
+    Args:
+        program: what to run.
+        start: what starts it.
+        clock: seconds that only rise.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        start: Callable[[Program], Process] = spawn,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.program = program
+        self.process: Process | None = None
+        self.failures = 0
+        self._start = start
+        self._clock = clock
+        self._started_at = self._due_at = clock()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process that has not been seen to end."""
+        return self.process is not None
+
+    def tend(self) -> float | None:
+        """Start it when it is time to; seconds until then, or None while it runs."""
+        self.reap()
+        if self.process is not None:
+            return None
+        wait_s = self._due_at - self._clock()
+        if wait_s > 0:
+            return wait_s
+        self._started_at = self._clock()
+        self.process = self._start(self.program)
+        log.info("child_started", child=self.program.name, pid=self.process.pid)
+        return None
+
+    def reap(self) -> None:
+        """Notice that it has ended, and when it is to be started again."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return
+        _guard.forget(self.process.pid)
+        if self._clock() - self._started_at >= SETTLED_S:
+            self.failures = 0
+        self.failures += 1
+        delay_s = min(RESTART_DELAY_S * 2 ** (self.failures - 1), RESTART_DELAY_MAX_S)
+        self._due_at = self._clock() + delay_s
+        log.info("child_ended", child=self.program.name, pid=self.process.pid, code=code)
+        self.process = None
+
+    def ask_to_end(self) -> None:
+        """Send it SIGTERM, once."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, and whatever it started."""
+        if self.process is not None:
+            log.warning("child_killed", child=self.program.name, pid=self.process.pid)
+            kill_session(self.process)
+
+
+def _dying_with_us() -> Callable[[], None] | None:
+    """What a child does before it becomes its program: ask Linux to kill it when we die."""
+    if _libc is None:
+        _guard.start()
+        return None
+    parent, set_option = os.getpid(), _libc.prctl
+
+    def prepare() -> None:
+        set_option(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:  # we died before it asked
+            os._exit(1)
+
+    return prepare
