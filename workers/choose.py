@@ -14,6 +14,7 @@ from app.pipeline.dispatch import Entry
 
 _T = TypeVar("_T", bound=Hashable)
 
+Key = tuple[str, str, str]
 #: The part of the in-flight limit that only interactive batches may use, on top of it.
 INTERACTIVE_RESERVE = 1 / 16
 
@@ -21,7 +22,7 @@ INTERACTIVE_RESERVE = 1 / 16
 def choose(
     entries: Sequence[Entry],
     in_flight: Mapping[str, int],
-    in_flight_by_entry: Mapping[tuple[str, str, str], int],
+    in_flight_by_entry: Mapping[Key, int],
     free: int,
     reserve: int,
 ) -> list[tuple[Entry, int]]:
@@ -49,7 +50,7 @@ def _pour(
     picks: Counter[Entry],
     entries: Iterable[Entry],
     in_flight: Mapping[str, int],
-    in_flight_by_entry: Mapping[tuple[str, str, str], int],
+    in_flight_by_entry: Mapping[Key, int],
     slots: int,
 ) -> None:
     by_account: dict[str, list[Entry]] = {}

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import redis.asyncio
 import structlog
 import uvloop
+from redis.asyncio import Redis
+
 from app.limits.breaker import Breaker
 from app.limits.governor import Governor
-
+from app.limits.link import Link, connect
 from app.pipeline.reconcile import policy_of
 from app.pipeline.services import Services
 from workers.lease import Lease
@@ -19,7 +20,6 @@ from workers.pump import Pump
 log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
-_BROKER_TIMEOUT_S = 1.0
 
 
 class Runtime:
@@ -35,7 +35,7 @@ class Runtime:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._pump: Pump | None = None
-        self._client: redis.asyncio.Redis | None = None
+        self._client: Redis | None = None
 
     def start(self) -> None:
         """Register the worker and begin to dispatch."""
@@ -60,17 +60,13 @@ class Runtime:
         self._thread.join(timeout=1)
 
     async def _start_pump(self) -> None:
-        settings = self.services.settings
-        self._client = redis.asyncio.Redis.from_url(
-            settings.broker_url,
-            socket_timeout=_BROKER_TIMEOUT_S,
-            socket_connect_timeout=_BROKER_TIMEOUT_S,
-        )
+        self._client = connect(self.services.settings.broker_url)
+        link, worker_id = Link(self._client), self.lease.worker_id
         self._pump = Pump(
             self.services,
             self.lease,
-            Governor(self._client),
-            Breaker(self._client),
+            Governor(link, worker_id),
+            Breaker(link, worker_id),
             policy_of(self.services),
         )
         self._pump.start()

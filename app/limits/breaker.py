@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from app.limits.link import Link
-from app.limits.local_breaker import FAILURES_MAX, OPEN_S, Circuit, LocalBreaker
+from app.limits.local_breaker import FAILURES_MAX, OPEN_S, TRIED_WAIT_S, Circuit, LocalBreaker
 
 REFRESH_S = 1.0
 #: How long a trial counts without its worker's telling that it is under way.
@@ -49,7 +49,7 @@ redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('DEL', KEYS[3], KEYS[4])
 """
-#: Answers whether the caller may send, whether that is the trial, and else for how long not.
+#: Answers whether the caller may send, whether that is the trial, and for how many ms else not.
 _TRY = """
 local open, _, _, trial = unpack(KEYS)
 local circuit, worker, lease = ARGV[2], ARGV[3], ARGV[4]
@@ -57,7 +57,7 @@ local open_until = redis.call('ZSCORE', open, circuit)
 if not open_until then return { 1, 0, 0 } end
 if tonumber(open_until) > now then return { 0, 0, math.ceil(open_until - now) } end
 if redis.call('SET', trial, worker, 'NX', 'PX', lease) then return { 1, 1, 0 } end
-return { 0, 0, redis.call('PTTL', trial) }
+return { 0, 0, 0 }
 """
 _KEEP_TRIAL = """
 if redis.call('GET', KEYS[1]) == ARGV[2] then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
@@ -72,7 +72,11 @@ redis.call('ZREMRANGEBYSCORE', failing, '-inf', now - ARGV[2])
 local seen = {}
 local scored = redis.call('ZRANGE', open, 0, -1, 'WITHSCORES')
 for at = 1, #scored, 2 do
-  table.insert(seen, { scored[at], math.ceil(scored[at + 1] - now) })
+  local left = math.ceil(scored[at + 1] - now)
+  if left <= 0 and redis.call('EXISTS', 'overnight:breaker:' .. scored[at] .. ':trial') == 1 then
+    left = tonumber(ARGV[3])
+  end
+  table.insert(seen, { scored[at], left })
 end
 return { seen, redis.call('ZRANGE', failing, 0, -1) }
 """
@@ -152,12 +156,11 @@ class Breaker:
         now = self._clock()
         if is_trial:
             self._trials[circuit] = now
-            self._open[circuit] = now + REFRESH_S
-        elif may_send:
+        if may_send and not is_trial:
             self._open.pop(circuit, None)
         else:
-            # Asking again before the next look would be told the same.
-            self._open[circuit] = now + min(wait_ms / 1000, REFRESH_S)
+            # Others, and this worker's other calls, need not ask before the next look.
+            self._open[circuit] = now + (wait_ms / 1000 or TRIED_WAIT_S)
         return bool(may_send)
 
     async def abandon_trial(self, lane_id: str, model: str) -> None:
@@ -173,7 +176,9 @@ class Breaker:
         Meant to be called about once a second; `open_models` does it, too.
         """
         now = self._looked_at = self._clock()
-        reply = await self._link.run(_LOOK, [_OPEN, _FAILING], FORGET_S * 1000)
+        reply = await self._link.run(
+            _LOOK, [_OPEN, _FAILING], FORGET_S * 1000, int(TRIED_WAIT_S * 1000)
+        )
         if reply is None:
             return
         self._open = {_circuit(name): now + left_ms / 1000 for name, left_ms in reply[0]}

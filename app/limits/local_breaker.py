@@ -11,6 +11,8 @@ Circuit = tuple[str, str]
 #: So many failures in a row, in order of completion, open it.
 FAILURES_MAX = 3
 OPEN_S = 30.0
+#: When to ask again while a call is being tried: that may end at any moment.
+TRIED_WAIT_S = 1.0
 
 
 class CircuitBreaker(Protocol):
@@ -83,7 +85,7 @@ class LocalBreaker:
         """Which models of these lanes may not be sent to, and for how many seconds yet."""
         now = self._clock()
         return {
-            key: OPEN_S if circuit.is_tried else max(0.0, circuit.open_until - now)
+            key: TRIED_WAIT_S if circuit.is_tried else max(0.0, circuit.open_until - now)
             for key, circuit in self._circuits.items()
             if circuit.open_until is not None and key[0] in lane_ids
         }

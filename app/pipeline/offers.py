@@ -91,9 +91,9 @@ def _provider_offer(provider: str, lane: Lane | None) -> ProviderOffer:
         # Its lane is made when it is first asked.
         return ProviderOffer(provider, "none", LaneState.OPEN.value, is_listed, None)
     if lane is None or lane.state == LaneState.CLOSED:
-        reason = f"there is no key: PUT /v1/settings/keys/{provider}"
-        return ProviderOffer(provider, None, None, is_listed, reason)
-    reason = f"any model that the server has, as {provider}/<model>" if not is_listed else None
+        missing = f"there is no key: PUT /v1/settings/keys/{provider}"
+        return ProviderOffer(provider, None, None, is_listed, missing)
+    reason = None if is_listed else f"any model that the server has, as {provider}/<model>"
     if lane.state == LaneState.PARKED:
         reason = f"the provider refused the key: {lane.parked_reason}"
     return ProviderOffer(provider, lane.billed, lane.state, is_listed, reason)

@@ -10,13 +10,11 @@ from sqlmodel import Session, col, select
 
 from app.domain.plan import Plan
 from app.domain.states import CALL_CLOSED, JOB_CLOSED, CallState, JobState, Role
-from app.domain.verdict import Verdict
 from app.models import Call, Lane, StoredCompletion, StoredText, StoredVerdict, UsageRow
 from app.reports.views import CompletionView, ErrorView, ResultLine, UsageView
 
 _ANSWER, _EXTRA = aliased(StoredText), aliased(StoredText)
-_ROLES = {role: place for place, role in enumerate((Role.CANDIDATE, Role.JUDGE, Role.SYNTHESIZER))}
-_VERDICTS = msgspec.json.Decoder(Verdict)
+_ROLES: dict[str, int] = {Role.CANDIDATE: 0, Role.JUDGE: 1, Role.SYNTHESIZER: 2}
 _CLOSED_CALLS = sorted(CALL_CLOSED)
 
 
@@ -102,12 +100,12 @@ class Lines:
         closed = [job.id for job in jobs if job.state in JOB_CLOSED]
         verdicts = _verdicts(session, closed) if self._mode == "judge" else {}
         calls: dict[str, list[_CallRow]] = {job.id: [] for job in jobs}
-        for row in session.execute(calls_statement(list(calls))):
+        for row in session.connection().execute(calls_statement(list(calls))):
             call = _CallRow(*row)
             calls[call.job_id].append(call)
         return [self._line(job, calls[job.id], verdicts.get(job.id)) for job in jobs]
 
-    def _line(self, job: JobRow, calls: Iterable[_CallRow], verdict: Verdict | None) -> ResultLine:
+    def _line(self, job: JobRow, calls: Iterable[_CallRow], verdict: msgspec.Raw | None) -> ResultLine:
         completions = [_completion(call) for call in sorted(calls, key=self._order)]
         costs = [one.cost_nanos for one in completions]
         why = _why(job.reason, job.message)
@@ -127,7 +125,7 @@ class Lines:
     def _order(self, call: _CallRow) -> tuple[int, int, int, str]:
         """Candidates as the plan lists them, then judges by round."""
         place = self._places.get((call.role, call.label), len(self._places))
-        return (_ROLES[Role(call.role)], call.round, place, call.id)
+        return (_ROLES[call.role], call.round, place, call.id)
 
 
 def calls_statement(job_ids: Sequence[str]) -> Select[Any]:
@@ -145,13 +143,13 @@ def calls_statement(job_ids: Sequence[str]) -> Select[Any]:
     return statement
 
 
-def _verdicts(session: Session, job_ids: Sequence[str]) -> Mapping[str, Verdict]:
-    rows = session.exec(
+def _verdicts(session: Session, job_ids: Sequence[str]) -> Mapping[str, msgspec.Raw]:
+    rows = session.connection().execute(
         select(StoredVerdict.job_id, StoredVerdict.body).where(
             col(StoredVerdict.job_id).in_(job_ids)
         )
     )
-    return {job_id: _VERDICTS.decode(body) for job_id, body in rows}
+    return {job_id: msgspec.Raw(body) for job_id, body in rows}
 
 
 def _completion(call: _CallRow) -> CompletionView:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import msgspec
 
 from app.domain.prompt import Prompt
-from app.domain.verdict import Verdict
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +149,7 @@ class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
     """One job and everything that came of it.
 
     `error` says why a job ended without success; `note` says what is special about one that
-    did not fail, e.g. `too_few_answers`. `cost_nanos` is None where a part of it is not known.
+    did not fail, e.g. `too_few_answers`. `verdict` is as it was stored. `cost_nanos` is None where a part of it is not known.
     """
 
     custom_id: str
@@ -158,7 +157,7 @@ class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     state: str
     completions: list[CompletionView]
-    verdict: Verdict | None
+    verdict: msgspec.Raw | None
     synthesis: None = None
     route: None = None
     cost_nanos: int | None

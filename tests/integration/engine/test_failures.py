@@ -194,7 +194,7 @@ def test_a_call_given_back_before_it_was_sent_counts_for_nothing(engine: Engine)
 def test_a_spent_budget_ends_the_batch_and_is_never_exceeded(engine: Engine) -> None:
     batch_id = engine.submit(
         [f"prompt {n}" for n in range(40)],
-        budget_usd=0.004,
+        budget_usd=0.04,
         params={"max_tokens": 100, "extra": {"simulated": {"latency_ms": 0, "output_tokens": 100}}},
     )
     engine.drain()

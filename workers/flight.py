@@ -1,0 +1,162 @@
+"""The calls in flight: launched, counted, learnt from when they land, and written."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+import structlog
+
+from app.domain.errors import (
+    ProviderError,
+    ProviderKeyRefusedError,
+    ProviderRateLimitedError,
+    ProviderRefusedError,
+)
+from app.limits.breaker import Breaker
+from app.limits.governor import Governor
+from app.pipeline.dispatch import Prepared
+from app.pipeline.outcomes import SUSPECT_CRASHES, Finished, Policy, given_back, unknown
+from app.pipeline.park import park_lane
+from app.pipeline.services import Services
+from workers.carrier import Carrier
+from workers.choose import Key
+from workers.lease import Lease
+from workers.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+_SUSPECT_WAIT_S = 1.0
+_CANCEL_S = 1.0
+
+
+class Flight:
+    """Everything this process has on its way.
+
+    Args:
+        services: where a refused key's lane is parked.
+        lease: nothing is sent without a good one.
+        governor: told of rate limits, and of places that come free.
+        breaker: told of failures and answers.
+        policy: what follows from a failure.
+        executor: where the store may be used.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        lease: Lease,
+        limits: tuple[Governor, Breaker],
+        policy: Policy,
+        writer: Writer,
+        executor: Executor,
+    ) -> None:
+        self._services = services
+        self._lease = lease
+        self._governor, self._breaker = limits
+        self._policy = policy
+        self._writer = writer
+        self._executor = executor
+        self._carrier = Carrier(services, policy, executor)
+        self._calls: dict[asyncio.Task[None], Prepared] = {}
+        self.by_account: Counter[str] = Counter()
+        self.by_entry: Counter[Key] = Counter()
+        self.landed = asyncio.Event()
+        self.on_parked: Callable[[str], None] = lambda _lane_id: None
+
+    def __len__(self) -> int:
+        """How many calls are on their way."""
+        return len(self._calls)
+
+    def launch_all(self, calls: Sequence[Prepared]) -> None:
+        """Send them, but for a suspect beside another: its death could not be told from theirs."""
+        suspects = any(one.call.crash_count >= SUSPECT_CRASHES for one in self._calls.values())
+        for prepared in calls:
+            if prepared.call.crash_count >= SUSPECT_CRASHES:
+                if suspects:
+                    self._writer.put(given_back(prepared.call, "suspect", _SUSPECT_WAIT_S))
+                    continue
+                suspects = True
+            self._launch(prepared)
+
+    def _launch(self, prepared: Prepared) -> None:
+        task = asyncio.get_running_loop().create_task(self._carry(prepared))
+        self._calls[task] = prepared
+        self.by_account[prepared.call.account_id] += 1
+        self.by_entry[key_of(prepared)] += 1
+        task.add_done_callback(self._land)
+
+    def _land(self, task: asyncio.Task[None]) -> None:
+        prepared = self._calls.pop(task)
+        _take_one(self.by_account, prepared.call.account_id)
+        _take_one(self.by_entry, key_of(prepared))
+        self.landed.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("call_task_failed", call=prepared.call.id, exc_info=task.exception())
+
+    async def _carry(self, prepared: Prepared) -> None:
+        call = prepared.call
+        if not self._lease.is_good:
+            self._writer.put(given_back(call, "lease_late"))
+            return
+        try:
+            finished, error = await self._carrier.carry(prepared)
+        except asyncio.CancelledError:
+            # The grace time is over, and the provider may be at work on it.
+            self._writer.put(unknown(call, self._policy, reason="shutdown", message=None))
+            return
+        self._writer.put(finished)
+        await self._learn(prepared, finished, error)
+
+    async def _learn(
+        self, prepared: Prepared, finished: Finished, error: ProviderError | None
+    ) -> None:
+        """Tell governor, breaker and lane what this attempt showed."""
+        call = prepared.call
+        circuit = (call.lane_id, call.model)
+        await self._governor.finished(call.lane_id)
+        if error is None or isinstance(error, ProviderRefusedError):
+            await self._breaker.succeeded(*circuit)  # it answered, if only to decline
+        elif isinstance(error, ProviderRateLimitedError):
+            await self._breaker.abandon_trial(*circuit)
+            await self._governor.pause(call.lane_id, finished.delay_s, error.reason)
+        elif isinstance(error, ProviderKeyRefusedError):
+            await self._breaker.abandon_trial(*circuit)
+            await self._park(prepared, error)
+        else:
+            await self._breaker.failed(*circuit)
+
+    async def _park(self, prepared: Prepared, error: ProviderKeyRefusedError) -> None:
+        lane_id, reason = prepared.call.lane_id, f"{error.reason}: {error.message}"
+        parked = await asyncio.get_running_loop().run_in_executor(
+            self._executor, park_lane, self._services, lane_id, prepared.provider_key_id, reason
+        )
+        if parked:
+            log.warning("lane_parked", lane=lane_id, reason=error.reason)
+        self.on_parked(lane_id)
+
+    async def land_all(self, grace_s: float) -> int:
+        """Let calls finish within the grace time, and give the rest back; answers how many."""
+        if self._calls:
+            await asyncio.wait(list(self._calls), timeout=grace_s)
+        left = list(self._calls)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_CANCEL_S)
+        await self._carrier.close()
+        return len(left)
+
+
+def key_of(prepared: Prepared) -> Key:
+    """The backlog entry a call came from."""
+    return (prepared.call.lane_id, prepared.call.model, prepared.call.batch_id)
+
+
+def _take_one(counter: Counter[_T], key: _T) -> None:
+    """Count down, and forget what is at zero."""
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
