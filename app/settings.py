@@ -148,6 +148,7 @@ def load_settings() -> Settings:
         raise SetupError(f"settings: {problems}") from None
 
 
-def child_environment(**overrides: str) -> dict[str, str]:
-    """The environment for a child process: this one's, with some variables set."""
-    return {**os.environ, **overrides}
+def child_environment(**overrides: str | None) -> dict[str, str]:
+    """The environment for a child process: this one's, with some variables set, or unset by None."""
+    merged = {**os.environ, **overrides}
+    return {name: value for name, value in merged.items() if value is not None}

@@ -12,6 +12,7 @@ import structlog
 
 from app.db import Store
 from app.domain.errors import AppError, SetupError
+from app.logs import configure_logging
 from app.migrations import upgrade
 from app.pipeline.accounts import API_KEY_FILE, ensure_local_account
 from app.settings import Settings, child_environment, load_settings
@@ -53,6 +54,7 @@ def run(settings: Settings, leash: int | None = None) -> int:
     Raises:
         SetupError: the directory is another's, the port is taken, or a setting is wrong.
     """
+    configure_logging(settings)
     with ExitStack() as stack:
         signals = stack.enter_context(Signals(leash))
         home = stack.enter_context(DataDirLock(settings.data_dir))

@@ -4,6 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.client import connect
+from api.cli.output import dollars, note, show_json, show_table
+from api.cli.watch import closed_jobs, words_of
+
 BatchId = Annotated[str, typer.Argument(metavar="BATCH")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -20,10 +24,6 @@ def batches(
     as_json: AsJson = False,
 ) -> None:
     """List batches, newest first."""
-    from api.cli.client import connect
-    from api.cli.output import dollars, show_json, show_table
-    from api.cli.watch import closed_jobs
-
     with connect() as client:
         found = list(client.pages("/v1/batches", limit))
     if as_json:
@@ -62,8 +62,6 @@ def resume(batch_id: BatchId, *, as_json: AsJson = False) -> None:
 
 def retry(batch_id: BatchId, *, as_json: AsJson = False) -> None:
     """Make a new batch of the failed and missing jobs of a closed one."""
-    from api.cli.output import note
-
     made = _post(batch_id, "retry")
     if as_json:
         _show(made)
@@ -73,8 +71,6 @@ def retry(batch_id: BatchId, *, as_json: AsJson = False) -> None:
 
 
 def _steer(batch_id: str, what: str, *, as_json: bool) -> None:
-    from api.cli.watch import words_of
-
     batch = _post(batch_id, what)
     if as_json:
         _show(batch)
@@ -83,14 +79,10 @@ def _steer(batch_id: str, what: str, *, as_json: bool) -> None:
 
 
 def _post(batch_id: str, what: str) -> dict[str, Any]:
-    from api.cli.client import connect
-
     with connect() as client:
         batch: dict[str, Any] = client.post(f"/v1/batches/{batch_id}/{what}")
     return batch
 
 
 def _show(batch: dict[str, Any]) -> None:
-    from api.cli.output import show_json
-
     show_json(batch)

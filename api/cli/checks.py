@@ -7,16 +7,20 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis import RedisError
 
 from api.cli.client import Client
 from api.cli.failure import Failure
 from api.cli.place import API_KEY_FILE, api_url, facts_of_up, find_api_key
+from app.db import Store
+from app.domain.clock import utc_now
 from app.domain.errors import AppError
+from app.migrations import check_schema, head
+from app.queue import redis_client
 from app.settings import Settings
-
-if TYPE_CHECKING:
-    from app.db import Store
+from app.vault.custody import KEY_FILE, check_vault, load_vault
 
 SKEW_MAX_S = 2.0
 _PRIVATE = stat.S_IRWXG | stat.S_IRWXO
@@ -84,14 +88,10 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
 
 
 def _secret_files(path: Path) -> list[Path]:
-    from app.vault.custody import KEY_FILE
-
     return [one for name in (API_KEY_FILE, KEY_FILE) if (one := path / name).exists()]
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
-    from app.db import Store
-
     # Merely to connect would make an empty one.
     if settings.is_embedded and not Path(settings.store_url.removeprefix("sqlite:///")).exists():
         yield Finding(
@@ -108,9 +108,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield Finding("store", Level.BROKEN, reason, "check DATABASE_URL, and that it runs")
 
 
-def _schema(store: "Store") -> Iterator[Finding]:
-    from app.migrations import check_schema, head
-
+def _schema(store: Store) -> Iterator[Finding]:
     try:
         check_schema(store.engine)
     except AppError as error:
@@ -120,9 +118,7 @@ def _schema(store: "Store") -> Iterator[Finding]:
     yield Finding("store", Level.OK, f"{kind}, schema {head()}")
 
 
-def _clock(store: "Store") -> Finding:
-    from app.domain.clock import utc_now
-
+def _clock(store: Store) -> Finding:
     with store.read() as session:
         before = utc_now()
         theirs = store.now(session)
@@ -137,9 +133,7 @@ def _clock(store: "Store") -> Finding:
     return Finding("clock", Level.OK, f"within {SKEW_MAX_S:.0f} s of the store's")
 
 
-def _master_key(settings: Settings, store: "Store") -> Finding:
-    from app.vault.custody import KEY_FILE, check_vault, load_vault
-
+def _master_key(settings: Settings, store: Store) -> Finding:
     is_set = settings.byok_encryption_key is not None
     if settings.is_embedded and not is_set and not (settings.data_dir / KEY_FILE).exists():
         # To load it would make a new one, which opens nothing.
@@ -166,10 +160,6 @@ def _master_key(settings: Settings, store: "Store") -> Finding:
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:
-    from redis import RedisError
-
-    from app.queue import redis_client
-
     is_ours = settings.redis_url is None
     url = settings.broker_url
     if is_ours:

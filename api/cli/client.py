@@ -86,23 +86,24 @@ class Client:
     @contextmanager
     def lines(self, path: str, **query: Any) -> Iterator[Iterator[bytes]]:
         """The lines of a streamed answer, as they are on the wire, without their ends."""
-        with self._words():
-            with self._http.stream("GET", path, params=_without_none(query)) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    self._refuse(answer)
-                yield _split(answer.iter_bytes())
+        query = _without_none(query)
+        with self._words(), self._http.stream("GET", path, params=query) as answer:
+            if not answer.is_success:
+                answer.read()
+                self._refuse(answer)
+            yield _split(answer.iter_bytes())
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         """Send a request; one that is safe to repeat is tried again while the API is busy."""
         is_safe = method == "GET" or "Idempotency-Key" in (options.get("headers") or {})
-        for tries in range(1, _TRIES_MAX + 1):
+        tries_left = _TRIES_MAX if is_safe else 1
+        while True:
             with self._words():
                 answer = self._http.request(method, path, **options)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or not is_safe:
+            tries_left -= 1
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or tries_left == 0:
                 break
-            if tries < _TRIES_MAX:
-                time.sleep(_retry_after_s(answer))
+            time.sleep(_retry_after_s(answer))
         if not answer.is_success:
             self._refuse(answer)
         return self._read(answer)

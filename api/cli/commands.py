@@ -1,45 +1,63 @@
-"""Every command there is, and how one ends."""
+"""Every command there is, and how one ends.
+
+Only the module of the command that was asked for is imported, so that each starts quickly.
+"""
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from api.cli import (
-    batches,
-    credits,
-    demo,
-    doctor,
-    keys,
-    processes,
-    report,
-    results,
-    submit,
-    watch,
-)
 from api.cli.failure import ExitCode, Failure
 from app.domain.errors import AppError
 
-EXIT_CODES = """
-Exit codes: 0 done; 1 failed, or the batch did not complete; 2 the command line or its input is
-wrong; 3 nothing answers where the API should be; 4 the API key was refused.
-"""
-
-app = typer.Typer(
-    name="overnight",
-    help="A self-hosted job queue for multi-model LLM evaluation.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+#: Which module has a command; in the order of `--help`.
+MODULES = {
+    "up": "processes",
+    "demo": "demo",
+    "doctor": "doctor",
+    "keys": "keys",
+    "submit": "submit",
+    "watch": "watch",
+    "batches": "batches",
+    "cancel": "batches",
+    "retry": "batches",
+    "pause": "batches",
+    "resume": "batches",
+    "results": "results",
+    "report": "report",
+    "credits": "credits",
+    "api": "serve",
+    "worker": "processes",
+    "scheduler": "processes",
+    "migrate": "migrate",
+}
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 failed, or the batch did not complete; 2 the command line or its "
+    "input is wrong; 3 nothing answers where the API should be; 4 the API key was refused."
 )
-for part in (processes, submit, watch, batches, results, report, doctor, demo):
-    part.add_to(app)
-app.add_typer(keys.app, name="keys")
-app.add_typer(credits.app, name="credits")
+
+
+def make_app(arguments: Sequence[str]) -> typer.Typer:
+    """The command line, with as many of its commands as these arguments may ask for."""
+    app = typer.Typer(
+        name="overnight",
+        help=overnight.__doc__,
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(overnight)
+    asked = MODULES.get(arguments[0]) if arguments else None
+    for name in dict.fromkeys(MODULES.values()) if asked is None else (asked,):
+        import_module(f"api.cli.{name}").add_to(app)
+    return app
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - an option's callback
@@ -48,7 +66,6 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - an option's callback
         raise typer.Exit
 
 
-@app.callback()
 def overnight(
     *,
     show_version: Annotated[
@@ -61,10 +78,10 @@ def overnight(
     """A self-hosted job queue for multi-model LLM evaluation."""
 
 
-def run() -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run the command that was asked for; its exit code."""
     try:
-        app()
+        make_app(arguments)(list(arguments))
     except Failure as failure:
         _complain(failure.message)
         return failure.code

@@ -1,28 +1,29 @@
 """`overnight credits`: what calls with the operator's own keys are paid from."""
 
-import uuid
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from api.cli.client import connect
 from api.cli.failure import ExitCode, Failure
+from api.cli.output import dollars, show_json, show_table
+from app.domain.money import dollars_to_nanos
 
-if TYPE_CHECKING:
-    from app.db import Store
-
-app = typer.Typer(help="Credits: show the balance, grant some.", no_args_is_help=True)
+group = typer.Typer(help="Credits: show the balance, grant some.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _CREDITS_PER_DOLLAR = 100
 
 
-@app.command("show")
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="credits")
+
+
+@group.command("show")
 def show_credits(*, as_json: AsJson = False) -> None:
     """Show the account's credits."""
-    from api.cli.client import connect
-    from api.cli.output import dollars, show_json, show_table
-
     with connect() as client:
         balance = client.get("/v1/credits")
     if as_json:
@@ -33,7 +34,7 @@ def show_credits(*, as_json: AsJson = False) -> None:
     show_table(("credits", "amount"), rows, right=("amount",))
 
 
-@app.command("grant")
+@group.command("grant")
 def grant_credits(
     *,
     usd: Annotated[str | None, typer.Option(help="An amount in dollars.")] = None,
@@ -44,48 +45,24 @@ def grant_credits(
         str | None, typer.Option(help="The account's id; by default the local account.")
     ] = None,
     note: Annotated[str | None, typer.Option(help="What for; kept in the ledger.")] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="The same key grants once.")
-    ] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key grants once.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Grant an account credits. It writes to the store itself: for the operator, on this machine."""
-    from contextlib import closing
-
-    from api.cli.output import dollars, show_json
-    from app.billing import ledger
-    from app.db import Store
-    from app.migrations import check_schema
-    from app.settings import load_settings
+    from api.cli.grant import grant  # noqa: PLC0415 - only this command needs the store
 
     amount = amount_nanos(usd, credits_)
-    settings = load_settings()
-    with closing(Store(settings.store_url)) as store:
-        check_schema(store.engine)
-        account_id = account or _local_account(store)
-        with store.transaction() as tx:
-            key = idempotency_key or str(uuid.uuid4())
-            made = ledger.grant(tx, store, account_id, amount, idempotency_key=key, note=note)
-        with store.read() as session:
-            available = ledger.balance_of(session, account_id).available_nanos
+    granted = grant(amount, account_id=account, note=note, idempotency_key=idempotency_key)
     if as_json:
-        show_json(
-            {
-                "account_id": account_id,
-                "granted_nanos": amount,
-                "was_new": made,
-                "available_nanos": available,
-            }
-        )
+        show_json(granted)
         return
-    said = "granted" if made else "granted before, with the same key,"
-    print(f"{account_id}: {said} {dollars(amount)}; {dollars(available)} available")
+    said = "granted" if granted["was_new"] else "granted before, with the same key:"
+    available = dollars(granted["available_nanos"])
+    print(f"{granted['account_id']}: {said} {dollars(amount)}; {available} available")
 
 
 def amount_nanos(usd: str | None, credits_: str | None) -> int:
     """The amount, exactly as it was typed."""
-    from app.domain.money import dollars_to_nanos
-
     if (usd is None) == (credits_ is None):
         raise Failure("say how much: either --usd or --credits", ExitCode.USAGE)
     try:
@@ -96,13 +73,3 @@ def amount_nanos(usd: str | None, credits_: str | None) -> int:
     if nanos <= 0:
         raise Failure("an amount is more than nothing", ExitCode.USAGE)
     return nanos
-
-
-def _local_account(store: "Store") -> str:
-    from app.accounts.accounts import first_account_id
-
-    with store.read() as session:
-        account_id = first_account_id(session)
-    if account_id is None:
-        raise Failure("there is no account yet: `overnight up` makes the local one")
-    return account_id

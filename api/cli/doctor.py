@@ -1,13 +1,15 @@
 """`overnight doctor`: what is set, what is well, and what to do about the rest."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+import re
+from typing import Annotated, Any
 
 import typer
+from pydantic import SecretStr
 
+from api.cli.checks import Level, examine
 from api.cli.failure import ExitCode, Failure
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from api.cli.output import show_json, show_table
+from app.settings import Settings, load_settings
 
 HIDDEN = "***"
 
@@ -17,14 +19,8 @@ def add_to(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check settings, store, broker, keys and clock, and say what to do."""
-    from api.cli.checks import Level, examine
-    from api.cli.output import show_json
-    from app.settings import load_settings
-
     settings = load_settings()
     findings = examine(settings)
     if as_json:
@@ -41,12 +37,8 @@ def doctor(
         raise Failure(f"broken: {', '.join(broken)}", ExitCode.FAILED)
 
 
-def settings_shown(settings: "Settings") -> dict[str, str]:
+def settings_shown(settings: Settings) -> dict[str, str]:
     """Every setting with the value in force, without a secret."""
-    from pydantic import SecretStr
-
-    from app.settings import Settings
-
     in_force = {
         "database_url": settings.store_url,
         "redis_url": settings.broker_url,
@@ -67,15 +59,11 @@ def settings_shown(settings: "Settings") -> dict[str, str]:
 
 def without_password(url: str) -> str:
     """A URL without what lets in."""
-    import re
-
     url = re.sub(r"(?<=://)([^/@:]*):([^/@]*)@", rf"\1:{HIDDEN}@", url)
     return re.sub(r"(?i)((?:password|secret|token|key)=)[^&\s]*", rf"\1{HIDDEN}", url)
 
 
-def _show(settings: "Settings", findings: list[Any]) -> None:
-    from api.cli.output import show_table
-
+def _show(settings: Settings, findings: list[Any]) -> None:
     show_table(("setting", "value"), settings_shown(settings).items())
     rows = ((finding.level, finding.check, finding.detail) for finding in findings)
     show_table(("", "check", "found"), rows)

@@ -1,21 +1,29 @@
 """`overnight keys`: the account's provider keys. A key is never an argument."""
 
 import sys
+from getpass import getpass
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
+from api.cli.client import connect
 from api.cli.failure import ExitCode, Failure
+from api.cli.output import show_json, show_table
 
-app = typer.Typer(help="Provider keys: set, list, check, remove.", no_args_is_help=True)
+group = typer.Typer(help="Provider keys: set, list, check, remove.", no_args_is_help=True)
 
 Provider = Annotated[str, typer.Argument(help="Such as openai, or custom:<name>.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _PATH = "/v1/settings/keys"
 
 
-@app.command("set")
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="keys")
+
+
+@group.command("set")
 def set_key(  # noqa: PLR0913 - a flag is a parameter
     provider: Provider,
     *,
@@ -27,8 +35,6 @@ def set_key(  # noqa: PLR0913 - a flag is a parameter
     as_json: AsJson = False,
 ) -> None:
     """Set a provider's key, asked for or read from standard input, and its limits."""
-    from api.cli.client import connect
-
     body: dict[str, Any] = {}
     if base_url is not None:
         body["base_url"] = base_url
@@ -42,22 +48,17 @@ def set_key(  # noqa: PLR0913 - a flag is a parameter
     _show([setting], as_json=as_json, one=True)
 
 
-@app.command("list")
+@group.command("list")
 def list_keys(*, as_json: AsJson = False) -> None:
     """List the providers that have a key, with its last characters."""
-    from api.cli.client import connect
-
     with connect() as client:
         found = list(client.get(_PATH)["data"])
     _show(found, as_json=as_json)
 
 
-@app.command("check")
+@group.command("check")
 def check_key(provider: Provider, *, as_json: AsJson = False) -> None:
     """Ask the provider whether it accepts the key; nothing is bought."""
-    from api.cli.client import connect
-    from api.cli.output import show_json
-
     with connect() as client:
         answer = client.post(f"{_path(provider)}/check")
     if as_json:
@@ -68,11 +69,9 @@ def check_key(provider: Provider, *, as_json: AsJson = False) -> None:
         raise Failure(f"{provider}: {answer.get('message') or answer.get('reason')}")
 
 
-@app.command("remove")
+@group.command("remove")
 def remove_key(provider: Provider) -> None:
     """Delete a provider's key; calls that wait for it fail."""
-    from api.cli.client import connect
-
     with connect() as client:
         client.delete(_path(provider))
     print(f"{provider}: removed")
@@ -80,12 +79,8 @@ def remove_key(provider: Provider) -> None:
 
 def read_key(provider: str) -> str:
     """The key: asked for without showing it, or the one line of standard input."""
-    if sys.stdin.isatty():
-        from getpass import getpass
-
-        key = getpass(f"Key of {provider} (not shown): ")
-    else:
-        key = sys.stdin.read()
+    question = f"Key of {provider} (not shown): "
+    key = getpass(question) if sys.stdin.isatty() else sys.stdin.read()
     if not key.strip():
         raise Failure(
             "no key was given: type it when asked, or pipe it in; --no-key if the server asks "
@@ -100,8 +95,6 @@ def _path(provider: str) -> str:
 
 
 def _show(settings: list[dict[str, Any]], *, as_json: bool, one: bool = False) -> None:
-    from api.cli.output import show_json, show_table
-
     if as_json:
         show_json(settings[0] if one else settings)
         return

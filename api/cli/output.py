@@ -6,12 +6,14 @@ What models wrote is shown without control characters, so that it cannot speak t
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from app.domain.money import nanos_to_dollars
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _SHORT_CHARS = 72
 #: Output that is no terminal has no width; nothing of a table is cut there.
@@ -31,13 +33,13 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def console(*, stderr: bool = False) -> "Console":
+def console(*, stderr: bool = False) -> Console:
     """Where tables and progress go."""
-    from rich.console import Console
-
     made = Console(stderr=stderr, highlight=False, markup=False)
-    return made if made.is_terminal else Console(
-        stderr=stderr, highlight=False, markup=False, width=_WIDE_COLUMNS
+    return (
+        made
+        if made.is_terminal
+        else Console(stderr=stderr, highlight=False, markup=False, width=_WIDE_COLUMNS)
     )
 
 
@@ -49,10 +51,6 @@ def show_table(
     right: Sequence[str] = (),
 ) -> None:
     """Print a table; the columns named in `right` are numbers."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from app.settings import Settings
 
 API_KEY_FILE = "api-key"
@@ -24,6 +26,7 @@ class ApiKey:
         """Enough to tell one key from another."""
         return f"…{self.value[-_HINT_CHARS:]}"
 
+    @override
     def __repr__(self) -> str:
         return f"ApiKey({self.hint}, {self.source})"
 

@@ -5,6 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.client import connect
+from api.cli.output import dollars, milliseconds, show_json, show_table
+
 Report = dict[str, Any]
 
 
@@ -19,9 +22,6 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how the models of a batch did."""
-    from api.cli.client import connect
-    from api.cli.output import show_json
-
     with connect() as client:
         found = client.get(f"/v1/batches/{batch_id}/report")
     if as_json:
@@ -40,8 +40,6 @@ def show_report(report: Report, planted: Mapping[str, float] | None = None) -> N
 
 def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None) -> None:
     """Print how good and how fast each model was."""
-    from api.cli.output import milliseconds, show_table
-
     is_judged = report["mode"] == "judge"
     columns = ["#", "model", "answered", "failed", "missing"]
     judged = ["score", "95 %", "wins"] if is_judged else []
@@ -54,7 +52,9 @@ def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None)
         row += [milliseconds(entry["latency_p50_ms"]), milliseconds(entry["latency_p95_ms"])]
         rows.append(row)
     columns = [*columns, *judged, *truth, "p50", "p95"]
-    show_table(columns, rows, title="Leaderboard", right=[name for name in columns if name != "model"])
+    show_table(
+        columns, rows, title="Leaderboard", right=[name for name in columns if name != "model"]
+    )
 
 
 def _scores(entry: Mapping[str, Any]) -> list[str | None]:
@@ -72,9 +72,7 @@ def _percent(share: Mapping[str, Any] | None) -> str | None:
 
 def show_costs(report: Report) -> None:
     """Print what each model and stage cost."""
-    from api.cli.output import dollars, show_table
-
-    rows = [
+    rows: list[tuple[str | None, ...]] = [
         (
             entry["label"],
             f"{entry['input_tokens']:,}",

@@ -1,5 +1,6 @@
 """`overnight results`: what came of every job, for a person, or as data."""
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from typing import IO, Annotated, Any
 
 import typer
 
+from api.cli.client import connect
 from api.cli.failure import Failure
+from api.cli.output import dollars, note, short, show_table
 
 #: What a table for a person has at most.
 _ROWS_MAX = 50
@@ -33,8 +36,6 @@ def results(
     ] = None,
 ) -> None:
     """Print the results of a batch, in the order of its jobs."""
-    from api.cli.client import connect
-
     only = "closed" if only_closed else None
     with (
         connect() as client,
@@ -71,10 +72,6 @@ def _write_array(file: IO[bytes], lines: Iterable[bytes]) -> None:
 
 
 def _show(lines: Iterator[bytes]) -> None:
-    import json
-
-    from api.cli.output import dollars, note, short, show_table
-
     shown = [json.loads(line) for line in islice(lines, _ROWS_MAX)]
     rows = (
         (

@@ -3,12 +3,23 @@
 import uuid
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from api.cli.client import Client
+from api.cli.client import SUBMIT_TIMEOUT_S, Client, connect
+from api.cli.inputs import (
+    STDIN,
+    Flags,
+    body_of,
+    is_large,
+    jobs_of_lines,
+    jobs_of_prompts,
+    open_lines,
+    read_batch_file,
+)
+from api.cli.output import note, show_json
+from api.cli.watch import end_with, follow
 
 _BATCH_FILE = ".json"
 _UPLOAD_NAME = "prompts.jsonl"
@@ -34,14 +45,16 @@ def submit(  # noqa: PLR0913 - a flag is a parameter
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="provider/model, or JSON: {\"model\": …, \"params\": {…}, \"label\": …}; may be "
+            help='provider/model, or JSON: {"model": …, "params": {…}, "label": …}; may be '
             "repeated."
         ),
     ] = None,
     mode: Annotated[
         str | None, typer.Option(help="chat, compare or judge; by default what the rest implies.")
     ] = None,
-    judge: Annotated[list[str] | None, typer.Option(help="A model that judges; as --model.")] = None,
+    judge: Annotated[
+        list[str] | None, typer.Option(help="A model that judges; as --model.")
+    ] = None,
     criteria: Annotated[
         list[str] | None, typer.Option(help="What answers are judged by; may be repeated.")
     ] = None,
@@ -61,11 +74,6 @@ def submit(  # noqa: PLR0913 - a flag is a parameter
     as_json: Annotated[bool, typer.Option("--json", help="Print the batch as JSON.")] = False,
 ) -> None:
     """Submit a batch of prompts."""
-    from api.cli.client import connect
-    from api.cli.inputs import Flags
-    from api.cli.output import note, show_json
-    from api.cli.watch import end_with, follow
-
     flags = Flags(
         name=name,
         mode=mode,
@@ -92,20 +100,8 @@ def submit(  # noqa: PLR0913 - a flag is a parameter
         end_with(follow(client, batch["id"]), as_json=as_json)
 
 
-def make_body(
-    client: "Client", source: str | None, prompts: list[str], flags: Any
-) -> dict[str, Any]:
+def make_body(client: Client, source: str | None, prompts: list[str], flags: Any) -> dict[str, Any]:
     """The submission; a large input is uploaded on the way."""
-    from api.cli.inputs import (
-        STDIN,
-        body_of,
-        is_large,
-        jobs_of_lines,
-        jobs_of_prompts,
-        open_lines,
-        read_batch_file,
-    )
-
     if source is not None and source.endswith(_BATCH_FILE):
         body = body_of(flags, read_batch_file(Path(source)))
         return body | ({"jobs": jobs_of_prompts(prompts)} if prompts else {})
@@ -119,10 +115,8 @@ def make_body(
     return body | {"input_file_id": uploaded["id"]}
 
 
-def send(client: "Client", body: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+def send(client: Client, body: dict[str, Any], key: str | None = None) -> dict[str, Any]:
     """Submit. With a key of its own, so that asking again after a lost answer does no harm."""
-    from api.cli.client import SUBMIT_TIMEOUT_S
-
     headers = {"Idempotency-Key": key or f"cli-{uuid.uuid4()}"}
     batch: dict[str, Any] = client.post(
         "/v1/batches", body, headers=headers, timeout=SUBMIT_TIMEOUT_S

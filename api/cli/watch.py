@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from api.cli.client import Client, connect
 from api.cli.failure import ExitCode, Failure
-
-if TYPE_CHECKING:
-    from api.cli.client import Client
+from api.cli.output import console, dollars, note, show_json, span
 
 Batch = dict[str, Any]
 
@@ -34,15 +34,11 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="End with the batch as JSON.")] = False,
 ) -> None:
     """Watch a batch until it ends; fails if it did not complete."""
-    from api.cli.client import connect
-
     with connect() as client:
         end_with(follow(client, batch_id), as_json=as_json)
 
 
-def follow(
-    client: "Client", batch_id: str, sleep: Callable[[float], None] = time.sleep
-) -> Batch:
+def follow(client: Client, batch_id: str, sleep: Callable[[float], None] = time.sleep) -> Batch:
     """Show a batch's progress until it is closed; the batch as it is then."""
     started = time.monotonic()
     batch: Batch = client.get(f"/v1/batches/{batch_id}")
@@ -58,8 +54,6 @@ def follow(
 
 def end_with(batch: Batch, *, as_json: bool) -> None:
     """Print a closed batch, and fail unless it completed."""
-    from api.cli.output import show_json
-
     if as_json:
         show_json(batch)
     else:
@@ -71,10 +65,10 @@ def end_with(batch: Batch, *, as_json: bool) -> None:
 
 def summary_of(batch: Batch) -> str:
     """A closed batch in one line."""
-    from api.cli.output import dollars
-
     jobs = batch["counts"]["jobs"]
-    ends = [f"{jobs[end]} {end}" for end in ("succeeded", "failed", "cancelled", "expired") if jobs[end]]
+    ends = [
+        f"{jobs[end]} {end}" for end in ("succeeded", "failed", "cancelled", "expired") if jobs[end]
+    ]
     cost = batch["cost"]
     unpriced = f", {cost['unpriced_calls']} calls without a price" if cost["unpriced_calls"] else ""
     return (
@@ -85,8 +79,6 @@ def summary_of(batch: Batch) -> str:
 
 def words_of(batch: Batch) -> str:
     """How far a batch is, in a few words."""
-    from api.cli.output import dollars, span
-
     calls, eta_s = batch["counts"]["calls"], batch["eta_s"]
     parts = [batch["state"], f"{calls['closed']}/{calls['total']} calls"]
     parts.append(dollars(batch["cost"]["spent_nanos"]))
@@ -108,7 +100,7 @@ def closed_jobs(batch: Batch) -> int:
     return int(jobs["total"] - jobs["queued"] - jobs["running"])
 
 
-def _get(client: "Client", batch_id: str, sleep: Callable[[float], None]) -> Batch:
+def _get(client: Client, batch_id: str, sleep: Callable[[float], None]) -> Batch:
     """The batch; an API that was there a moment ago is waited for."""
     deadline = time.monotonic() + _UNREACHABLE_MAX_S
     while True:
@@ -125,14 +117,10 @@ def _get(client: "Client", batch_id: str, sleep: Callable[[float], None]) -> Bat
 @contextmanager
 def _view() -> Iterator[Callable[[Batch], None]]:
     """What shows progress: a bar on a terminal, otherwise a line whenever it changes."""
-    from api.cli.output import console
-
     screen = console(stderr=True)
     if not screen.is_terminal:
         yield _lines()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     columns = (
         TextColumn("{task.fields[batch]}"),
         BarColumn(bar_width=30),
@@ -156,8 +144,6 @@ def _view() -> Iterator[Callable[[Batch], None]]:
 
 
 def _lines() -> Callable[[Batch], None]:
-    from api.cli.output import note
-
     last = ""
 
     def show(batch: Batch) -> None:

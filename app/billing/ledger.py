@@ -1,7 +1,7 @@
 """The ledger of credits: grants, holds and releases, and what an account has.
 
 Only calls through a platform credential move credits: one hold per batch at submit, one
-capture per call, one release when the batch closes. Entries are never changed or deleted.
+capture per call (captures.py), one release when the batch closes. Entries are never changed or deleted.
 """
 
 from dataclasses import dataclass
@@ -10,23 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from app.billing.captures import Capture, capture_many
 from app.billing.entries import Book, Entry, Kind, write_entries, written_keys
 from app.db import Store, Tx
 from app.domain.errors import ConflictError, InsufficientCreditsError, InvariantError, NotFoundError
 from app.domain.money import NANOS_MAX, nanos_to_dollars
 from app.models import Account, LedgerEntry
-
-__all__ = [
-    "Balance",
-    "Capture",
-    "balance_of",
-    "capture_many",
-    "grant",
-    "hold",
-    "release",
-    "transactions_of",
-]
 
 _LOCK_ACCOUNT = "SELECT granted_nanos FROM account WHERE id = :account {lock}"
 _GRANT = """

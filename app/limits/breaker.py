@@ -18,8 +18,9 @@ from app.limits.local_breaker import FAILURES_MAX, OPEN_S, TRIED_WAIT_S, Circuit
 REFRESH_S = 1.0
 #: How long a trial counts without its worker's telling that it is under way.
 TRIAL_LEASE_S = 30.0
-#: How long a worker goes on telling so; longer than any attempt takes.
-TRIAL_MAX_S = 3900.0
+#: How long a worker goes on telling so: an answer that takes longer does not keep the others
+#: from trying, and neither does a trial whose end was never told.
+TRIAL_MAX_S = 120.0
 #: Failures this old are no longer in a row with anything, nor is an open breaker still known.
 FORGET_S = 3600.0
 

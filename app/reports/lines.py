@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from app.domain.plan import Plan
 from app.domain.states import CALL_CLOSED, JOB_CLOSED, CallState, JobState, Role
 from app.models import Call, Lane, StoredCompletion, StoredText, StoredVerdict, UsageRow
+from app.reports.owned import these
 from app.reports.views import CompletionView, ErrorView, ResultLine, UsageView
 
 _ANSWER, _EXTRA = aliased(StoredText), aliased(StoredText)
@@ -100,15 +101,17 @@ class Lines:
         closed = [job.id for job in jobs if job.state in JOB_CLOSED]
         verdicts = _verdicts(session, closed) if self._mode == "judge" else {}
         calls: dict[str, list[_CallRow]] = {job.id: [] for job in jobs}
-        for row in session.connection().execute(calls_statement(list(calls))):
+        for row in session.connection().execute(calls_statement(session, list(calls))):
             call = _CallRow(*row)
             calls[call.job_id].append(call)
         return [self._line(job, calls[job.id], verdicts.get(job.id)) for job in jobs]
 
-    def _line(self, job: JobRow, calls: Iterable[_CallRow], verdict: msgspec.Raw | None) -> ResultLine:
+    def _line(
+        self, job: JobRow, calls: Iterable[_CallRow], verdict: msgspec.Raw | None
+    ) -> ResultLine:
         completions = [_completion(call) for call in sorted(calls, key=self._order)]
         costs = [one.cost_nanos for one in completions]
-        why = _why(job.reason, job.message)
+        reason = why(job.reason, job.message)
         failed = job.state in JOB_CLOSED and job.state != JobState.SUCCEEDED
         return ResultLine(
             custom_id=job.custom_id,
@@ -118,8 +121,8 @@ class Lines:
             completions=completions,
             verdict=verdict,
             cost_nanos=None if None in costs else sum(cost or 0 for cost in costs),
-            error=(why or ErrorView(reason=job.state)) if failed else None,
-            note=None if failed else why,
+            error=(reason or ErrorView(reason=job.state)) if failed else None,
+            note=None if failed else reason,
         )
 
     def _order(self, call: _CallRow) -> tuple[int, int, int, str]:
@@ -128,26 +131,29 @@ class Lines:
         return (_ROLES[call.role], call.round, place, call.id)
 
 
-def calls_statement(job_ids: Sequence[str]) -> Select[Any]:
+def calls_statement(session: Session, job_ids: Sequence[str]) -> Select[Any]:
     """The closed calls of these jobs, with what they answered and used."""
+    wanted = these(session, job_ids)
     statement: Select[Any] = (
         select(*_COLUMNS)  # type: ignore[call-overload]
-        .select_from(Call)
+        .select_from(wanted)
+        .join(Call, col(Call.job_id) == wanted.c.value)
         .join(Lane, col(Lane.id) == Call.lane_id)
         .outerjoin(StoredCompletion, col(StoredCompletion.call_id) == Call.id)
         .outerjoin(UsageRow, col(UsageRow.call_id) == Call.id)
         .outerjoin(_ANSWER, (_ANSWER.owner_id == Call.id) & (_ANSWER.kind == "answer"))
         .outerjoin(_EXTRA, (_EXTRA.owner_id == Call.id) & (_EXTRA.kind == "extra"))
-        .where(col(Call.job_id).in_(job_ids), col(Call.state).in_(_CLOSED_CALLS))
+        .where(col(Call.state).in_(_CLOSED_CALLS))
     )
     return statement
 
 
 def _verdicts(session: Session, job_ids: Sequence[str]) -> Mapping[str, msgspec.Raw]:
+    wanted = these(session, job_ids)
     rows = session.connection().execute(
-        select(StoredVerdict.job_id, StoredVerdict.body).where(
-            col(StoredVerdict.job_id).in_(job_ids)
-        )
+        select(StoredVerdict.job_id, StoredVerdict.body)
+        .select_from(wanted)
+        .join(StoredVerdict, col(StoredVerdict.job_id) == wanted.c.value)
     )
     return {job_id: msgspec.Raw(body) for job_id, body in rows}
 
@@ -176,7 +182,7 @@ def _completion(call: _CallRow) -> CompletionView:
         # Tries that counted: waiting for a rate limit costs none.
         attempts=call.failures + call.unknowns + int(answered),
         unknown_attempts=call.unknowns,
-        error=_why(call.reason or call.state, call.message) if failed else None,
+        error=why(call.reason or call.state, call.message) if failed else None,
     )
 
 
@@ -198,5 +204,6 @@ def _usage(call: _CallRow) -> UsageView:
     )
 
 
-def _why(reason: str | None, message: str | None) -> ErrorView | None:
+def why(reason: str | None, message: str | None) -> ErrorView | None:
+    """Why something ended as it did, if there is anything to say."""
     return None if reason is None else ErrorView(reason=reason, message=message)

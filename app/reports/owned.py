@@ -1,6 +1,10 @@
 """Finding what is asked for: another account's is as unknown as what does not exist."""
 
+from collections.abc import Sequence
+
 import msgspec
+from sqlalchemy import TableValuedAlias, cast, func, literal
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session, col, select
 
 from app.domain.errors import NotFoundError
@@ -47,3 +51,15 @@ def plan_of(session: Session, batch_id: str) -> Plan:
     """What a batch asks of every job."""
     statement = select(BatchSpec.plan).where(col(BatchSpec.batch_id) == batch_id)
     return msgspec.json.decode(session.exec(statement).one(), type=Plan)
+
+
+def these(session: Session, values: Sequence[str]) -> TableValuedAlias:
+    """Values as a table with a column `value`, to join with.
+
+    PostgreSQL believes that it has a hundred rows and looks each up through an index; for a
+    long `IN` it would read whole tables, and again for every page.
+    """
+    given = literal(msgspec.json.encode(values).decode())
+    if session.connection().dialect.name == "sqlite":
+        return func.json_each(given).table_valued("value", name="wanted")
+    return func.jsonb_array_elements_text(cast(given, JSONB)).table_valued("value", name="wanted")

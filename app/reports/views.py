@@ -1,4 +1,6 @@
-"""The answers of the API, as they are on the wire. Fields may be added, and never renamed.
+"""The answers of the API, as they are on the wire; the report's are in `report_views`.
+
+Fields may be added, and never renamed.
 
 Amounts are integer nanodollars, moments ISO 8601 in UTC; None says "not known" or "not yet",
 and never stands for 0.
@@ -17,9 +19,6 @@ class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: str
     message: str | None = None
-
-
-# Progress
 
 
 class WaitingOn(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,9 +99,6 @@ class BatchView(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelView]
     judges: list[ModelView]
     metadata: dict[str, str]
-
-
-# Results
 
 
 class UsageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,95 +206,5 @@ class JobView(ResultLine, frozen=True, kw_only=True):
     position: int
     round: int
     closed_at: datetime | None
-    prompt: Prompt
+    prompt: Prompt | None
     calls: list[CallView]
-
-
-# The report
-
-
-class EstimateView(msgspec.Struct, frozen=True, kw_only=True):
-    """A number with its 95 % interval, and how many prompts it rests on.
-
-    The interval is None where one prompt tells nothing about the spread.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    prompts: int
-
-
-class ContestantView(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the leaderboard.
-
-    `answered`, `refused`, `failed` and `missing` add up to the batch's jobs: `failed` is what
-    providers or networks did, `missing` what was never asked or not asked to the end; neither
-    is a bad answer, and neither is scored. `coverage` is the share of jobs with a score, or
-    with an answer where nothing is judged.
-
-    `rank` is the place by mean score; `undecided` says that the scores nobody knows could
-    change it. `self_judged` says that a judge of the same model scored it.
-    """
-
-    rank: int | None
-    label: str
-    model: str
-    simulated: bool
-    answered: int
-    refused: int
-    failed: int
-    missing: int
-    coverage: float
-    score: EstimateView | None
-    win_share: EstimateView | None
-    undecided: bool
-    self_judged: bool
-    addresses_judge: int
-    latency_p50_ms: int | None
-    latency_p95_ms: int | None
-    input_tokens: int
-    output_tokens: int
-    cost_nanos: int | None
-    cost_per_answer_nanos: int | None
-    unpriced_answers: int
-
-
-class JudgePanelist(msgspec.Struct, frozen=True, kw_only=True):
-    """How one judge did: on how many jobs it gave a verdict, abstained, was asked again."""
-
-    label: str
-    model: str
-    simulated: bool
-    verdicts: int
-    abstained: int
-    repaired: int
-    cost_nanos: int | None
-    unpriced_answers: int
-
-
-class StageCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What one stage of the batch cost; None where a price is not known."""
-
-    stage: Literal["candidates", "judges"]
-    answers: int
-    cost_nanos: int | None
-    unpriced_answers: int
-
-
-class ReportView(msgspec.Struct, frozen=True, kw_only=True):
-    """The leaderboard of a batch, with what it cost and what to keep in mind, in plain words."""
-
-    object: Literal["report"] = "report"
-    batch_id: str
-    name: str | None
-    mode: str
-    state: str
-    simulated: bool
-    jobs: JobCounts
-    judged: int
-    leaderboard: list[ContestantView]
-    judges: list[JudgePanelist]
-    costs: list[StageCost]
-    cost: CostView
-    notes: list[str]

@@ -2,17 +2,9 @@
 
 from typing import Any
 
+from app.billing.captures import Capture, capture_many
 from app.billing.laws import check_money
-from app.billing.ledger import (
-    Balance,
-    Capture,
-    balance_of,
-    capture_many,
-    grant,
-    hold,
-    release,
-    transactions_of,
-)
+from app.billing.ledger import Balance, balance_of, grant, hold, release, transactions_of
 from app.db import Store
 from app.models import Account, Batch
 from tests.factories.rows import make_account, make_batch

@@ -57,12 +57,14 @@ Carry = Callable[[Prepared], Finished | None]
 class Engine:
     """Services on a store, one account, one worker, and a way to let everything happen."""
 
-    def __init__(self, store: Store, data_dir: Path, **settings: object) -> None:
+    def __init__(
+        self, store: Store, data_dir: Path, vault: Vault | None = None, **settings: object
+    ) -> None:
         register_simulated_prices()
         self.queue = ListQueue()
         environment = {"OVERNIGHT_DATA_DIR": data_dir, "DATABASE_URL": str(store.url), **settings}
         self.services = Services(
-            Settings.model_validate(environment), store, self.queue, Vault(new_fernet_key())
+            Settings.model_validate(environment), store, self.queue, vault or Vault(new_fernet_key())
         )
         self.store = store
         self.policy: Policy = policy_of(self.services)

@@ -142,14 +142,13 @@ class FakeServer:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
-        server.close()
-        # Connections that are just being accepted become talks first.
-        accepting = asyncio.all_tasks() - self._talks - {asyncio.current_task()}
-        await asyncio.gather(*accepting, return_exceptions=True)
+        # A connection that is being accepted while its server closes would never be closed.
         await asyncio.sleep(SETTLE_S)
-        for talk in self._talks:
+        server.close()
+        talks = list(self._talks)
+        for talk in talks:
             talk.cancel()
-        await asyncio.gather(*list(self._talks), return_exceptions=True)
+        await asyncio.gather(*talks, return_exceptions=True)
         await asyncio.sleep(SETTLE_S)  # sockets close a tick later
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

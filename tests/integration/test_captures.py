@@ -5,8 +5,9 @@ import random
 import pytest
 from sqlmodel import select
 
+from app.billing.captures import Capture
 from app.billing.entries import NOTE_CHARS_MAX
-from app.billing.ledger import Balance, Capture, hold
+from app.billing.ledger import Balance, hold
 from app.db import Store
 from app.domain.errors import InvariantError, UnavailableError
 from app.models import LedgerEntry

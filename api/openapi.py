@@ -1,0 +1,116 @@
+"""The description of the API: what FastAPI knows, and the shapes that it does not see."""
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from api.deps import Authenticated
+from api.errors import ErrorAnswer
+from api.health import Health, ReadyView
+from api.v1.provider_keys import KeyBody
+from api.views import (
+    BatchPage,
+    CreditsView,
+    FileView,
+    KeyList,
+    KeyView,
+    ResultPage,
+    TransactionPage,
+    WebhookSecretView,
+)
+from app.domain.spec import BatchBody, JobLine
+from app.pipeline.keys import KeyCheck
+from app.pipeline.offers import Offers
+from app.reports.views import BatchView, JobView, ReportView
+
+_REF = "#/components/schemas/{name}"
+_SHAPES: tuple[type, ...] = (
+    BatchPage,
+    BatchView,
+    CreditsView,
+    ErrorAnswer,
+    FileView,
+    Health,
+    JobLine,
+    JobView,
+    KeyBody,
+    KeyCheck,
+    KeyList,
+    KeyView,
+    Offers,
+    ReadyView,
+    ReportView,
+    ResultPage,
+    TransactionPage,
+    WebhookSecretView,
+)
+_FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "JSONL in UTF-8."},
+        "retention": {"type": "string", "enum": ["keep"]},
+    },
+}
+
+
+def install(app: FastAPI) -> None:
+    """Have `/openapi.json` answer with the whole description, made once."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app)
+        return app.openapi_schema
+
+    # FastAPI's own way to change it: fastapi.tiangolo.com/how-to/extending-openapi.
+    app.openapi = described  # type: ignore[method-assign]
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    found = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    _, shapes = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
+    schemas.update(shapes)
+    schemas.update(_submission())
+    upload = found["paths"]["/v1/files"]["post"]
+    upload["requestBody"] = {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": _FORM}},
+    }
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            _say_scope(found["paths"], route)
+    return found
+
+
+def _submission() -> dict[str, Any]:
+    """The settings of a batch, with its jobs beside them."""
+    schema = BatchBody.model_json_schema(ref_template=_REF.replace("{name}", "{model}"))
+    definitions: dict[str, Any] = schema.pop("$defs", {})
+    schema["properties"]["jobs"] = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"$ref": _REF.format(name="JobLine")},
+    }
+    return {**definitions, "BatchSubmission": schema}
+
+
+def _say_scope(paths: dict[str, Any], route: APIRoute) -> None:
+    """Which scope a key needs, where people look for it."""
+    scopes = [
+        dependency.call.scope.value
+        for dependency in route.dependant.dependencies
+        if isinstance(dependency.call, Authenticated)
+    ]
+    for method in route.methods or ():
+        for scope in scopes:
+            operation = paths[route.path][method.lower()]
+            operation["x-scope"] = scope
+            operation["description"] = (
+                f"{operation.get('description', '')}\n\nScope: {scope}.".strip()
+            )

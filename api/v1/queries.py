@@ -1,0 +1,30 @@
+"""Queries of lists. A parameter that no route has is refused, never ignored."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.deps import id_pattern
+from app.domain.ids import Prefix
+
+PAGE_MAX = 200
+
+
+class Query(BaseModel):
+    """A query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class BatchesQuery(Query):
+    """A page of batches: those submitted before the batch `after`."""
+
+    limit: int = Field(default=20, ge=1, le=PAGE_MAX)
+    after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.BATCH))] | None = None
+
+
+class TransactionsQuery(Query):
+    """A page of movements: those before the entry `after`."""
+
+    limit: int = Field(default=50, ge=1, le=PAGE_MAX)
+    after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.LEDGER_ENTRY))] | None = None

@@ -1,0 +1,83 @@
+"""What came of a batch: every job's result, and the report."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Response
+from fastapi import Query as QueryParameters
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from api.answers import answer, answers
+from api.deps import BatchId, Reader, WithServices
+from api.v1.queries import Query
+from api.views import ResultPage
+from app.domain.errors import InvalidRequestError
+from app.reports.leaderboard import report
+from app.reports.results import Selection, result_page, stream_results
+from app.reports.views import ReportView
+
+router = APIRouter(prefix="/batches/{batch_id}", tags=["results"])
+
+POSITION_MAX = 2**31 - 1
+PAGE_MAX = 1000
+_LATER = frozenset({"csv", "parquet", "html"})
+
+
+class ResultsQuery(Query):
+    """Which results, and how: `after` is the position of the last job that was seen."""
+
+    format: Literal["json", "jsonl", "csv", "parquet"] = "json"
+    only: Literal["closed"] | None = None
+    joined: bool = False
+    limit: int = Field(default=100, ge=1, le=PAGE_MAX)
+    after: int = Field(default=-1, ge=-1, le=POSITION_MAX)
+
+
+class ReportQuery(Query):
+    """How the report is wanted."""
+
+    format: Literal["json", "html"] = "json"
+
+
+@router.get("/results", **answers(ResultPage))
+def results(
+    principal: Reader,
+    services: WithServices,
+    batch_id: BatchId,
+    query: Annotated[ResultsQuery, QueryParameters()],
+) -> Response:
+    """Results in job order: a page, or with `format=jsonl` all of them, a line each."""
+    _refuse_later(query.format)
+    selection = Selection(only_closed=query.only == "closed", joined=query.joined)
+    if query.format == "jsonl":
+        if query.model_fields_set & {"limit", "after"}:
+            raise InvalidRequestError("limit: jsonl streams all results", param="limit")
+        return StreamingResponse(
+            stream_results(services.store, principal.account_id, batch_id, selection),
+            media_type="application/jsonl",
+            headers={"Content-Disposition": f'attachment; filename="{batch_id}.jsonl"'},
+        )
+    with services.store.read() as session:
+        page = result_page(
+            session, principal.account_id, batch_id, query.after, query.limit, selection
+        )
+    return answer(ResultPage(*page))
+
+
+@router.get("/report", **answers(ReportView))
+def batch_report(
+    principal: Reader,
+    services: WithServices,
+    batch_id: BatchId,
+    query: Annotated[ReportQuery, QueryParameters()],
+) -> Response:
+    """The leaderboard, with costs, latencies and what to keep in mind."""
+    _refuse_later(query.format)
+    with services.store.read() as session:
+        view = report(session, principal.account_id, batch_id)
+    return answer(view)
+
+
+def _refuse_later(wanted: str) -> None:
+    if wanted in _LATER:
+        raise InvalidRequestError(f"format: {wanted} is not supported yet", param="format")

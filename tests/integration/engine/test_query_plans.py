@@ -1,0 +1,93 @@
+"""Every query the engine makes is answered by an index, on both stores.
+
+The statements of a whole flow are recorded as they are executed, and explained afterwards.
+PostgreSQL is told to avoid sequential scans: one that is still in a plan has no index to go by.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.db import Store
+from app.pipeline.control import cancel
+from app.pipeline.reconcile import reconcile, recover_lost_workers
+from app.pipeline.retry import retry
+from tests.fakes.engine import Engine
+from tests.integration.engine.test_flow import QUICK
+
+#: Tables that grow with the work; the others are small, or are read as a whole on purpose.
+GROWING = {
+    "attempt", "batch", "call", "completion", "delivery", "event", "job", "ledger_entry",
+    "stored_text", "usage", "verdict",
+}  # fmt: skip
+Recorded = dict[str, Any]
+
+
+@contextmanager
+def recorded(store: Store) -> Iterator[Recorded]:
+    """Every statement that reads or changes rows, with the parameters it last had."""
+    seen: Recorded = {}
+
+    def note(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> None:
+        if not many and re.match(r"\s*(SELECT|UPDATE|DELETE|INSERT|WITH)", statement, re.I):
+            seen[statement] = parameters
+
+    sa.event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(store.engine, "before_cursor_execute", note)
+
+
+def run_everything(engine: Engine) -> None:
+    """Every step, and every way a batch can go."""
+    judged = {"mode": "judge", "judge": {"judges": ["simulated/judge"]}, "params": QUICK}
+    engine.submit(["one", "two"], models=["simulated/gold", "simulated/tin"], **judged)
+    engine.drain()
+    stopped = engine.submit([f"prompt {n}" for n in range(30)], budget_usd=10, params=QUICK)
+    engine.follow(*engine.queue.hints.popleft())
+    engine.claim(wanted=3)
+    engine.lose_worker()
+    recover_lost_workers(engine.services)
+    engine.pump_once()
+    cancel(engine.services, engine.account_id, stopped)
+    engine.drain()
+    retry(engine.services, engine.account_id, stopped)
+    engine.drain()
+    reconcile(engine.services)
+
+
+def scans_of(store: Store, statement: str, parameters: Any) -> set[str]:
+    """The growing tables that the plan reads from end to end."""
+    with store.engine.connect() as connection:
+        if store.is_sqlite:
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            lines = [row[-1] for row in rows]
+            found = [re.match(r"SCAN (\w+)\b(?! USING)", line) for line in lines]
+        else:
+            connection.exec_driver_sql("SET enable_seqscan = off")
+            rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).all()
+            found = [re.search(r"Seq Scan on (\w+)", row[0]) for row in rows]
+    return {match[1] for match in found if match} & GROWING
+
+
+def test_no_query_of_the_engine_reads_a_growing_table_from_end_to_end(engine: Engine) -> None:
+    with recorded(engine.store) as statements:
+        run_everything(engine)
+    assert len(statements) > 40
+    scanning = {
+        statement: tables
+        for statement, parameters in statements.items()
+        if (tables := scans_of(engine.store, statement, parameters))
+    }
+    assert scanning == {}
+
+
+def test_a_query_without_an_index_would_be_noticed(engine: Engine) -> None:
+    statement = "SELECT id FROM call WHERE message = 'nothing'"
+    assert scans_of(engine.store, statement, ()) == {"call"}
