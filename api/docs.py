@@ -44,15 +44,17 @@ def _page(schema: dict[str, Any]) -> str:
 
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
-    name = f"<span class='method'>{method.upper()}</span><code>{escape(path)}</code>"
+    title = f"<span class='method'>{method.upper()}</span><code>{escape(path)}</code>"
     words = escape(operation.get("description", "")).replace("\n\n", "<br>")
-    takes = [(one["name"], _type_of(one["schema"])) for one in operation.get("parameters", ())]
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        takes.append(("body", _type_of(content["schema"])))
-    for status, response in operation["responses"].items():
-        for content in response.get("content", {}).values():
-            takes.append((status, _type_of(content["schema"])))
-    return f"<h2>{name}</h2><p>{words}</p>{_table(takes)}"
+    takes = [(one["name"], one["schema"]) for one in operation.get("parameters", ())]
+    parts = [("body", operation.get("requestBody", {})), *operation["responses"].items()]
+    takes += [
+        (name, content["schema"])
+        for name, part in parts
+        for content in part.get("content", {}).values()
+    ]
+    rows = [(name, _type_of(one)) for name, one in takes]
+    return f"<h2>{title}</h2><p>{words}</p>{_table(rows)}"
 
 
 def _shape(name: str, shape: dict[str, Any]) -> str:

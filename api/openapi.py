@@ -24,7 +24,8 @@ from api.views import (
 from app.domain.spec import BatchBody, JobLine
 from app.pipeline.keys import KeyCheck
 from app.pipeline.offers import Offers
-from app.reports.views import BatchView, JobView, ReportView
+from app.reports.report_views import ReportView
+from app.reports.views import BatchView, JobView
 
 _REF = "#/components/schemas/{name}"
 _SHAPES: tuple[type, ...] = (

@@ -17,7 +17,14 @@ from app.domain.errors import (
 from app.limits.breaker import Breaker
 from app.limits.governor import Governor
 from app.pipeline.dispatch import Prepared
-from app.pipeline.outcomes import SUSPECT_CRASHES, Finished, Policy, given_back, unknown
+from app.pipeline.outcomes import (
+    SUSPECT_CRASHES,
+    ClaimedCall,
+    Finished,
+    Policy,
+    given_back,
+    unknown,
+)
 from app.pipeline.park import park_lane
 from app.pipeline.services import Services
 from workers.carrier import Carrier
@@ -61,6 +68,7 @@ class Flight:
         self._executor = executor
         self._carrier = Carrier(services, policy, executor)
         self._calls: dict[asyncio.Task[None], Prepared] = {}
+        self._freeing: set[asyncio.Task[None]] = set()
         self.by_account: Counter[str] = Counter()
         self.by_entry: Counter[Key] = Counter()
         self.landed = asyncio.Event()
@@ -76,10 +84,16 @@ class Flight:
         for prepared in calls:
             if prepared.call.crash_count >= SUSPECT_CRASHES:
                 if suspects:
-                    self._writer.put(given_back(prepared.call, "suspect", _SUSPECT_WAIT_S))
+                    self._hold_back(prepared.call)
                     continue
                 suspects = True
             self._launch(prepared)
+
+    def _hold_back(self, call: ClaimedCall) -> None:
+        self._writer.put(given_back(call, "suspect", _SUSPECT_WAIT_S))
+        task = asyncio.get_running_loop().create_task(self._free(call, learnt=False))
+        self._freeing.add(task)
+        task.add_done_callback(self._freeing.discard)
 
     def _launch(self, prepared: Prepared) -> None:
         task = asyncio.get_running_loop().create_task(self._carry(prepared))
@@ -97,36 +111,45 @@ class Flight:
             log.error("call_task_failed", call=prepared.call.id, exc_info=task.exception())
 
     async def _carry(self, prepared: Prepared) -> None:
-        call = prepared.call
-        if not self._lease.is_good:
-            self._writer.put(given_back(call, "lease_late"))
-            return
+        call, learnt = prepared.call, False
         try:
+            if not self._lease.is_good:
+                self._writer.put(given_back(call, "lease_late"))
+                return
             finished, error = await self._carrier.carry(prepared)
+            self._writer.put(finished)
+            learnt = await self._learn(prepared, finished, error)
         except asyncio.CancelledError:
             # The grace time is over, and the provider may be at work on it.
             self._writer.put(unknown(call, self._policy, reason="shutdown", message=None))
-            return
-        self._writer.put(finished)
-        await self._learn(prepared, finished, error)
+        finally:
+            await self._free(call, learnt=learnt)
+
+    async def _free(self, call: ClaimedCall, *, learnt: bool) -> None:
+        """Its place in flight is free; if it was a breaker's trial and told nothing, another tries."""
+        await self._governor.finished(call.lane_id)
+        if not learnt:
+            await self._breaker.abandon_trial(call.lane_id, call.model)
 
     async def _learn(
         self, prepared: Prepared, finished: Finished, error: ProviderError | None
-    ) -> None:
-        """Tell governor, breaker and lane what this attempt showed."""
+    ) -> bool:
+        """Tell breaker, governor and lane what this attempt showed; whether the breaker learnt."""
         call = prepared.call
-        circuit = (call.lane_id, call.model)
-        await self._governor.finished(call.lane_id)
-        if error is None or isinstance(error, ProviderRefusedError):
-            await self._breaker.succeeded(*circuit)  # it answered, if only to decline
-        elif isinstance(error, ProviderRateLimitedError):
-            await self._breaker.abandon_trial(*circuit)
-            await self._governor.pause(call.lane_id, finished.delay_s, error.reason)
-        elif isinstance(error, ProviderKeyRefusedError):
-            await self._breaker.abandon_trial(*circuit)
-            await self._park(prepared, error)
-        else:
-            await self._breaker.failed(*circuit)
+        match error:
+            case ProviderRateLimitedError():
+                await self._governor.pause(call.lane_id, finished.delay_s, error.reason)
+                return False
+            case ProviderKeyRefusedError():
+                await self._park(prepared, error)
+                return False
+            case ProviderRefusedError(status_code=None):
+                return False  # our own doing: nobody was asked
+            case None | ProviderRefusedError():
+                await self._breaker.succeeded(call.lane_id, call.model)
+            case _:
+                await self._breaker.failed(call.lane_id, call.model)
+        return True
 
     async def _park(self, prepared: Prepared, error: ProviderKeyRefusedError) -> None:
         lane_id, reason = prepared.call.lane_id, f"{error.reason}: {error.message}"

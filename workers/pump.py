@@ -34,6 +34,7 @@ _TOP_UP_PART = 32
 _BUDGET_WAIT_S = 0.25
 _TRIAL_WAIT_S = 0.25
 _STORE_WAIT_S = 0.5
+_REFRESH_S = 1.0
 #: What a call is taken to need of a token rate, until some were seen.
 _TOKENS_GUESS = 1500
 
@@ -79,12 +80,14 @@ class Pump:
         self._stopping = False
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        self._refresher: asyncio.Task[None] | None = None
         self._read_at = -POLL_S
 
     def start(self) -> None:
         """Begin to turn."""
         self._writer.start()
         self._task = asyncio.create_task(self._run(), name="pump")
+        self._refresher = asyncio.create_task(self._refresh(), name="refresh")
 
     def wake(self) -> None:
         """There may be something new; safe from any thread."""
@@ -102,6 +105,8 @@ class Pump:
         if self._task is not None:
             await self._task
         left = await self.flight.land_all(grace_s)
+        if self._refresher is not None:
+            self._refresher.cancel()
         await self._writer.close()
         return left
 
@@ -114,6 +119,13 @@ class Pump:
             except Exception:
                 log.exception("pump_turn_failed")
                 await asyncio.sleep(_STORE_WAIT_S)
+
+    async def _refresh(self) -> None:
+        """Say that this worker lives, though all its slots are full and nothing else asks."""
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            await self._governor.refresh()
+            await self._breaker.refresh()
 
     async def _turn(self) -> None:
         await self._wait_for_slots()
@@ -186,9 +198,12 @@ class Pump:
                 self._rest(entry, _TRIAL_WAIT_S)
                 return 0
             wanted = 1
-        count = await self._claim_permitted(entry, wanted)
-        if count == 0 and circuit in self._trials:
-            await self._breaker.abandon_trial(*circuit)
+        count = 0
+        try:
+            count = await self._claim_permitted(entry, wanted)
+        finally:
+            if count == 0 and circuit in self._trials:
+                await self._breaker.abandon_trial(*circuit)
         return count
 
     async def _claim_permitted(self, entry: Entry, wanted: int) -> int:

@@ -65,7 +65,7 @@ class Runtime:
         self._pump = Pump(
             self.services,
             self.lease,
-            Governor(link, worker_id),
+            Governor(link, worker_id, workers=self.services.settings.worker_processes),
             Breaker(link, worker_id),
             policy_of(self.services),
         )

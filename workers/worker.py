@@ -10,13 +10,14 @@ import sys
 import threading
 
 import structlog
-from app.logs import configure_logging
 
 from app.domain.errors import SetupError
+from app.logs import configure_logging
 from app.migrations import check_schema
 from app.pipeline.services import build_services
 from app.settings import load_settings
 from app.vault.custody import check_vault
+from app.vault.lanes import ensure_platform_lanes
 from workers import actors
 from workers.actors.base import declare
 from workers.broker import Hands, NudgedBroker
@@ -50,6 +51,9 @@ def _run(stopping: threading.Event) -> None:
     services = build_services(settings, hot=True)
     check_schema(services.store.engine)
     check_vault(services.store, services.vault)
+    with services.store.transaction() as tx:
+        # The calls are made from here, so this process's environment says what there is.
+        ensure_platform_lanes(tx, settings)
     runtime = Runtime(services)
     broker = NudgedBroker(settings.broker_url)
     declare(broker, runtime)

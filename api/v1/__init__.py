@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.v1 import batches, credits, files, jobs, models, provider_keys, results, webhooks
+from api.v1 import batches, files, jobs, models, money, provider_keys, results, webhooks
 
 router = APIRouter(prefix="/v1")
-for part in (batches, results, jobs, files, models, provider_keys, credits, webhooks):
+for part in (batches, results, jobs, files, models, provider_keys, money, webhooks):
     router.include_router(part.router)

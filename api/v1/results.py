@@ -13,8 +13,8 @@ from api.v1.queries import Query
 from api.views import ResultPage
 from app.domain.errors import InvalidRequestError
 from app.reports.leaderboard import report
+from app.reports.report_views import ReportView
 from app.reports.results import Selection, result_page, stream_results
-from app.reports.views import ReportView
 
 router = APIRouter(prefix="/batches/{batch_id}", tags=["results"])
 

@@ -109,14 +109,20 @@ class Price:
         )
         return min(ceil_div(picos, _PICOS_PER_NANO), COST_NANOS_MAX)
 
-    def worst_nanos(self, input_tokens_max: int, output_tokens_max: int) -> int:
-        """The most a call within these bounds can cost, in nanodollars."""
+    def worst_nanos(
+        self, input_tokens_max: int, output_tokens_max: int, *, requests: int = 1
+    ) -> int:
+        """The most that so many calls, all within these bounds together, can cost, in nanodollars.
+
+        Each call is rounded up on its own, which is at most a nanodollar more for each but one.
+        """
         picos = (
             input_tokens_max * self._worst_input
             + output_tokens_max * self._worst_output
-            + self._request_picos
+            + requests * self._request_picos
         )
-        return min(ceil_div(picos, _PICOS_PER_NANO), COST_NANOS_MAX)
+        nanos = ceil_div(picos, _PICOS_PER_NANO) + max(requests - 1, 0)
+        return min(nanos, requests * COST_NANOS_MAX)
 
     @property
     def rates(self) -> Rates:

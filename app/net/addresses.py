@@ -83,7 +83,7 @@ class Trusted:
 
     def has_address(self, address: Address) -> bool:
         """Whether a trusted network holds the address."""
-        return _within(address, self.networks)
+        return _within(unwrapped(address), self.networks)
 
     def has_host(self, host: str) -> bool:
         """Whether the host is trusted as it is written, before any lookup."""
@@ -96,10 +96,9 @@ class Trusted:
 
     def allows(self, host: str, address: Address) -> bool:
         """Whether a connection to `host` may go to `address`."""
-        address = unwrapped(address)
         if is_public(address) or self.has_address(address):
             return True
-        return host in self.names and not _within(address, _METADATA)
+        return host in self.names and not _within(unwrapped(address), _METADATA)
 
 
 def is_public(address: Address) -> bool:

@@ -5,7 +5,7 @@ order, their worst case is reserved on the batch's budget. If that does not fit,
 claimed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from app.billing.budget import reserve
+from app.billing.pricing import price_of
 from app.db import Store, Tx
 from app.domain.plan import Plan
 from app.domain.prompt import Messages, Params, Prompt
@@ -146,6 +147,8 @@ def due_backlog(store: Store) -> list[Entry]:
 def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Claim:
     """Claim up to `wanted` due calls of one entry, and reserve what they may cost."""
     store = services.store
+    # The first look-up of a vendor's price takes a while, which here stops no loop.
+    price_of(entry.provider, entry.model)
     while True:
         try:
             with store.transaction() as tx:
@@ -245,19 +248,18 @@ def _prepare(
     key_id: str | None,
 ) -> list[Prepared]:
     """Read what the calls ask: each its own request, or its job's prompt as its variant does."""
-    batch = tx.get_one(Batch, entry.batch_id)
-    params_of = _variant_params(tx, entry.batch_id)
+    facts = _facts_of(tx, entry.batch_id)
     requests = _texts(tx, store, [one.id for one in calls], "request")
     prompts = _texts(tx, store, sorted({one.job_id for one in calls}), "prompt")
     prepared = []
     for one in calls:
-        one.at_most_once = batch.at_most_once
+        one.at_most_once = facts.at_most_once
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None
         messages = request.messages if request else None
         if messages is None:
             messages = msgspec.json.decode(prompts[one.job_id], type=Prompt).messages
-        params = request.params if request else params_of[one.role, one.label]
+        params = request.params if request else facts.params[one.role, one.label]
         prepared.append(Prepared(one, messages, params, base_url, key_id))
     return prepared
 
@@ -267,12 +269,34 @@ def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, 
     return {row[0]: row[1] for row in tx.run(store.sql(_TEXTS), {"rows": wanted})}
 
 
-def _variant_params(tx: Tx, batch_id: str) -> dict[tuple[Role, str], Params]:
-    plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
-    return {
-        (Role.JUDGE if field == "judge.judges" else Role.CANDIDATE, variant.label): variant.params
-        for field, variant in variants_of(plan)
-    }
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What of a batch never changes, and every claim of it needs."""
+
+    at_most_once: bool
+    params: Mapping[tuple[Role, str], Params]
+
+
+_facts: dict[str, _Facts] = {}
+_FACTS_KEPT = 256
+
+
+def _facts_of(tx: Tx, batch_id: str) -> _Facts:
+    known = _facts.get(batch_id)
+    if known is None:
+        plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
+        params = {
+            (
+                Role.JUDGE if field == "judge.judges" else Role.CANDIDATE,
+                variant.label,
+            ): variant.params
+            for field, variant in variants_of(plan)
+        }
+        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params)
+        if len(_facts) >= _FACTS_KEPT:
+            _facts.clear()
+        _facts[batch_id] = known
+    return known
 
 
 def rest(store: Store, entry: Entry) -> float | None:

@@ -22,6 +22,8 @@ LINE_BYTES_MAX = 16 * 1024 * 1024
 #: What of a spool is kept in memory; the rest goes to a temporary file.
 _SPOOL_BYTES = 8 * 1024 * 1024
 _CUSTOM_ID = re.compile(rf"^[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}$")
+#: How msgspec refuses what a template would need.
+_TEMPLATED = "Object contains unknown field `vars`"
 _PATH = re.compile(r" - at `\$(.*)`$")
 _DECODER = msgspec.json.Decoder(JobLine)
 _ENCODER = msgspec.json.Encoder()
@@ -113,6 +115,8 @@ def decode_line(line: RawLine) -> JobLine:
         match = _PATH.search(text)
         param = line.where + (match.group(1) if match else "")
         reason = text[: match.start()] if match else text
+        if reason == _TEMPLATED:
+            param, reason = f"{param}.vars", "is not supported yet; write messages or prompt"
         raise InvalidRequestError(f"{param}: {_lower(reason)}", param=param) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else _lower(str(error))

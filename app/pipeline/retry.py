@@ -1,5 +1,6 @@
 """retry: terminal is terminal, so what failed or is missing runs again as a new batch."""
 
+import hashlib
 from collections.abc import Iterator
 
 import msgspec
@@ -18,12 +19,15 @@ from app.vault.webhook_secrets import open_webhook_secret
 _PAGE = 1000
 
 
-def retry(services: Services, account_id: str, batch_id: str) -> Submitted:
+def retry(
+    services: Services, account_id: str, batch_id: str, idempotency_key: str | None = None
+) -> Submitted:
     """Submit the jobs of a closed batch that did not succeed, with the same settings.
 
     Raises:
         NotFoundError: the account has no such batch.
-        ConflictError: it is still open, or every job of it succeeded.
+        ConflictError: it is still open, every job of it succeeded, or the key was used for
+            something else.
     """
     with services.store.read() as session:
         batch = session.get(Batch, batch_id)
@@ -35,7 +39,10 @@ def retry(services: Services, account_id: str, batch_id: str) -> Submitted:
             raise ConflictError("every job of the batch succeeded; there is nothing to retry")
         body = _body(services, session, batch)
         lines = _lines(session, batch_id)
-        return submit(services, Submission(account_id, body, lines, retry_of=batch_id))
+        asked = hashlib.sha256(f"retry {batch_id}".encode()).hexdigest()
+        return submit(
+            services, Submission(account_id, body, lines, idempotency_key, asked, batch_id)
+        )
 
 
 def _body(services: Services, session: Session, batch: Batch) -> BatchBody:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -145,7 +145,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
 
 def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
     body = submission.body
-    starts = body.not_before
+    starts = None if body.not_before is None else _in_utc(body.not_before, "not_before")
     if starts is not None and starts > now + _START_MAX:
         raise InvalidRequestError("not_before: is more than a year away", param="not_before")
     return Batch(
@@ -186,9 +186,20 @@ def read_deadline(text: str | None, starts: datetime) -> datetime | None:
         raise InvalidRequestError(problem, param="deadline") from None
     if deadline.tzinfo is None:
         raise InvalidRequestError(problem, param="deadline")
+    deadline = _in_utc(deadline, "deadline")
     if deadline <= starts:
         raise InvalidRequestError("deadline: is not after the start", param="deadline")
     return deadline
+
+
+def _in_utc(moment: datetime, field: str) -> datetime:
+    """The moment in UTC; at the ends of the calendar there may be none."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequestError(
+            f"{field}: is no moment that can be counted", param=field
+        ) from None
 
 
 def _check_prices(plan: Plan, lanes: dict[str, Lane], body: BatchBody, batch: Batch) -> None:

@@ -45,5 +45,4 @@ def _worst(variant: Variant, input_tokens: int, jobs: int, max_tokens_default: i
     if price is None:
         return 0
     output_tokens = jobs * (variant.params.max_tokens or max_tokens_default)
-    # Each call is rounded up on its own: at most one nanodollar more for each.
-    return price.worst_nanos(input_tokens, output_tokens) + jobs
+    return price.worst_nanos(input_tokens, output_tokens, requests=jobs)

@@ -64,7 +64,10 @@ class Engine:
         self.queue = ListQueue()
         environment = {"OVERNIGHT_DATA_DIR": data_dir, "DATABASE_URL": str(store.url), **settings}
         self.services = Services(
-            Settings.model_validate(environment), store, self.queue, vault or Vault(new_fernet_key())
+            Settings.model_validate(environment),
+            store,
+            self.queue,
+            vault or Vault(new_fernet_key()),
         )
         self.store = store
         self.policy: Policy = policy_of(self.services)

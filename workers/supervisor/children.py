@@ -77,7 +77,7 @@ def spawn(program: Program) -> Process:
         env=program.environment,
         pass_fds=program.inherited,
         start_new_session=True,
-        preexec_fn=_dying_with_us(),  # noqa: PLW1509 - we have no other thread whose lock it could want
+        preexec_fn=_dying_with_us(),
     )
     _guard.watch(process.pid)
     return process

@@ -20,8 +20,8 @@ from app.models import Attempt, Backlog, Batch, Call, Lane, StoredCompletion, Wo
 from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import Finished, erred, given_back
 from app.pipeline.park import park_lane
-from app.pipeline.record import record
 from app.pipeline.reconcile import reconcile, recover_lost_workers
+from app.pipeline.record import record
 from app.queue import Step
 from tests.fakes.engine import Engine
 from tests.integration.engine.test_flow import QUICK, batch_of

@@ -32,9 +32,11 @@ def recorded(store: Store) -> Iterator[Recorded]:
     seen: Recorded = {}
 
     def note(
-        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: object
     ) -> None:
-        if not many and re.match(r"\s*(SELECT|UPDATE|DELETE|INSERT|WITH)", statement, re.I):
+        if not many and re.match(
+            r"\s*(SELECT|UPDATE|DELETE|INSERT|WITH)", statement, re.IGNORECASE
+        ):
             seen[statement] = parameters
 
     sa.event.listen(store.engine, "before_cursor_execute", note)

@@ -107,6 +107,23 @@ def test_a_request_may_have_a_price_of_its_own() -> None:
     assert price.worst_nanos(1, 1) == 12_002_000
 
 
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=9))
+def test_the_worst_case_of_many_calls_bounds_them_all_together(
+    sizes: list[tuple[int, int]],
+) -> None:
+    price = Price(
+        [Band(0, Rates(1, 1, 1, 7, 7))],
+        worst_input=1,
+        worst_output=7,
+        version="test",
+        request_nanos=3,
+    )
+    inputs, outputs = (sum(column) for column in zip(*sizes, strict=True))
+    each = [price.cost_nanos(Usage(input_tokens=one, output_tokens=two)) for one, two in sizes]
+    together = price.worst_nanos(inputs, outputs, requests=len(sizes))
+    assert sum(each) <= together <= sum(each) + len(sizes)
+
+
 @given(st.builds(Usage, tokens, tokens, tokens, tokens, tokens))
 def test_b9_no_usage_whatsoever_earns_a_credit(usage: Usage) -> None:
     negated = Usage(-usage.input_tokens, usage.cache_read_tokens, -usage.cache_write_tokens,

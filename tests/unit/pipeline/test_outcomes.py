@@ -26,7 +26,7 @@ from app.pipeline.outcomes import (
     unknown,
 )
 
-POLICY = Policy(attempts_max=5, unknown_resends_max=5, wait_max_s=3600, jitter=Random(7))  # noqa: S311
+POLICY = Policy(attempts_max=5, unknown_resends_max=5, wait_max_s=3600, jitter=Random(7))
 
 
 def make_call(**changes: object) -> ClaimedCall:

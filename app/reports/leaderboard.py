@@ -1,0 +1,199 @@
+"""The report of a batch: who did how well, at what cost, and how sure that is."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from app.domain.money import ceil_div
+from app.domain.plan import Plan
+from app.domain.prompt import Variant
+from app.domain.states import CallState, Role
+from app.models import Batch
+from app.modes.judge_prompt import SCORE_MAX
+from app.providers.registry import SIMULATED
+from app.reports.notes import notes_on
+from app.reports.owned import own_batch, plan_of
+from app.reports.progress import cost_view, job_counts
+from app.reports.ranking import Place, Standing, places
+from app.reports.report_views import (
+    ContestantView,
+    EstimateView,
+    JudgePanelist,
+    ReportView,
+    StageCost,
+)
+from app.reports.tallies import (
+    Judgements,
+    Marks,
+    Used,
+    calls_by_state,
+    judgements,
+    latencies_by_label,
+    repairs_by_judge,
+    used_by,
+)
+from app.stats.intervals import Estimate, mean_by_prompt, win_share
+
+_NO_MARKS = Marks()
+
+
+def report(session: Session, account_id: str, batch_id: str) -> ReportView:
+    """The report of a batch as it is now; one that is not closed says so in its notes.
+
+    Raises:
+        NotFoundError: the account has no such batch.
+    """
+    batch = own_batch(session, account_id, batch_id)
+    sums = _Sums.read(session, batch)
+    leaderboard = _leaderboard(sums)
+    judges = [_panelist(sums, judge) for judge in sums.judges]
+    view = ReportView(
+        batch_id=batch.id,
+        name=batch.name,
+        mode=batch.mode,
+        state=batch.state,
+        simulated=any(_is_simulated(one) for one in (*sums.plan.variants, *sums.judges)),
+        jobs=job_counts(session, batch),
+        judged=sums.judged.judged,
+        leaderboard=leaderboard,
+        judges=judges,
+        costs=_stages(sums),
+        cost=cost_view(batch),
+        notes=[],
+    )
+    return notes_on(view, ending=batch.ending)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Everything that is added up about a batch."""
+
+    batch: Batch
+    plan: Plan
+    states: dict[str, Counter[str]]
+    used: dict[tuple[str, str], Used]
+    latencies: dict[str, tuple[int, int]]
+    judged: Judgements
+    repairs: dict[str, int]
+
+    @classmethod
+    def read(cls, session: Session, batch: Batch) -> "_Sums":
+        plan = plan_of(session, batch.id)
+        is_judged = plan.judge is not None
+        return cls(
+            batch=batch,
+            plan=plan,
+            states=calls_by_state(session, batch.id),
+            used=used_by(session, batch.id),
+            latencies=latencies_by_label(session, batch.id),
+            judged=judgements(session, batch.id) if is_judged else Judgements(),
+            repairs=repairs_by_judge(session, batch.id) if is_judged else {},
+        )
+
+    @property
+    def judges(self) -> Sequence[Variant]:
+        return self.plan.judge.judges if self.plan.judge is not None else ()
+
+    def used_as(self, role: Role, label: str) -> Used:
+        return self.used.get((role, label), Used())
+
+    def marks_of(self, label: str) -> Marks:
+        return self.judged.marks.get(label, _NO_MARKS)
+
+
+def _leaderboard(sums: _Sums) -> list[ContestantView]:
+    """Best mean first; where nothing is judged, who answered most."""
+    standings = []
+    for variant in sums.plan.variants:
+        scores = sums.marks_of(variant.label).scores
+        standings.append(Standing(sum(scores), len(scores)))
+    placed = places(standings, sums.batch.jobs_total)
+    rows = [
+        _contestant(sums, variant, place)
+        for variant, place in zip(sums.plan.variants, placed, strict=True)
+    ]
+    # Sorting keeps the plan's order between equals.
+    return sorted(rows, key=lambda row: (row.rank or len(rows) + 1, -row.answered))
+
+
+def _contestant(sums: _Sums, variant: Variant, place: Place) -> ContestantView:
+    label, jobs = variant.label, sums.batch.jobs_total
+    states, marks = sums.states.get(label, Counter()), sums.marks_of(label)
+    used = sums.used_as(Role.CANDIDATE, label)
+    answered = states[CallState.SUCCEEDED]
+    refused, failed = states[CallState.REFUSED], states[CallState.FAILED]
+    covered = len(marks.scores) if sums.judges else answered
+    cost = None if used.unpriced else used.cost_nanos
+    p50, p95 = sums.latencies.get(label, (None, None))
+    return ContestantView(
+        rank=place.rank,
+        label=label,
+        model=str(variant.ref),
+        simulated=_is_simulated(variant),
+        answered=answered,
+        refused=refused,
+        failed=failed,
+        missing=jobs - answered - refused - failed,
+        coverage=covered / jobs if jobs else 0.0,
+        score=_mean_score(marks),
+        win_share=_estimate(win_share(marks.wins, len(marks.scores))),
+        undecided=place.undecided,
+        self_judged=marks.self_judged,
+        addresses_judge=marks.addresses_judge,
+        latency_p50_ms=p50,
+        latency_p95_ms=p95,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        cost_nanos=cost,
+        cost_per_answer_nanos=ceil_div(cost, answered) if answered and cost is not None else None,
+        unpriced_answers=used.unpriced,
+    )
+
+
+def _mean_score(marks: Marks) -> EstimateView | None:
+    # A contestant has one score on each job, so the place in the list tells prompts apart.
+    scores = ((str(place), score) for place, score in enumerate(marks.scores))
+    return _estimate(mean_by_prompt(scores, bounds=(0, SCORE_MAX)))
+
+
+def _estimate(found: Estimate | None) -> EstimateView | None:
+    if found is None:
+        return None
+    return EstimateView(value=found.value, low=found.low, high=found.high, prompts=found.count)
+
+
+def _panelist(sums: _Sums, judge: Variant) -> JudgePanelist:
+    used, given = sums.used_as(Role.JUDGE, judge.label), sums.judged.given[judge.label]
+    return JudgePanelist(
+        label=judge.label,
+        model=str(judge.ref),
+        simulated=_is_simulated(judge),
+        verdicts=given,
+        # Whoever is on the panel is asked about every job that came to a verdict.
+        abstained=sums.judged.verdicts - given,
+        repaired=sums.repairs.get(judge.label, 0),
+        cost_nanos=None if used.unpriced else used.cost_nanos,
+        unpriced_answers=used.unpriced,
+    )
+
+
+def _stages(sums: _Sums) -> list[StageCost]:
+    stages = [_stage(sums, Role.CANDIDATE)]
+    return [*stages, _stage(sums, Role.JUDGE)] if sums.judges else stages
+
+
+def _stage(sums: _Sums, role: Role) -> StageCost:
+    used = [one for (of_role, _), one in sums.used.items() if of_role == role]
+    unpriced = sum(one.unpriced for one in used)
+    return StageCost(
+        stage="candidates" if role is Role.CANDIDATE else "judges",
+        answers=sum(one.answers for one in used),
+        cost_nanos=None if unpriced else sum(one.cost_nanos for one in used),
+        unpriced_answers=unpriced,
+    )
+
+
+def _is_simulated(variant: Variant) -> bool:
+    return variant.ref.provider == SIMULATED

@@ -1,0 +1,207 @@
+"""What a report adds up: counts, tokens, money and times by label, summed by the store.
+
+Only the verdicts pass through here, in a stream; a score takes eight bytes of memory.
+"""
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlmodel import Session, col
+
+from app.domain.states import CallState, Role
+from app.models import Call, Job, StoredVerdict, UsageRow
+
+_STREAMED = 500
+_PERCENTILES = (50, 95)
+
+
+class Used(NamedTuple):
+    """What a label's completions in a role used; `cost_nanos` is of those with a known price."""
+
+    answers: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nanos: int = 0
+    unpriced: int = 0
+
+
+@dataclass(slots=True)
+class Marks:
+    """How the judges found one contestant: a score for each job on which it was judged."""
+
+    scores: "array[float]" = field(default_factory=lambda: array("d"))
+    wins: float = 0.0  # a job that several win is shared between them
+    self_judged: bool = False
+    addresses_judge: int = 0
+
+
+@dataclass(slots=True)
+class Judgements:
+    """All verdicts of a batch: `judged` jobs have a score, `verdicts` were given or abstained."""
+
+    verdicts: int = 0
+    judged: int = 0
+    marks: defaultdict[str, Marks] = field(default_factory=lambda: defaultdict(Marks))
+    given: Counter[str] = field(default_factory=Counter)
+
+
+class _Score(msgspec.Struct, frozen=True):
+    label: str
+    score: float
+    rank: int
+    self_judged: bool = False
+    addresses_judge: bool = False
+
+
+class _Given(msgspec.Struct, frozen=True):
+    judge: str
+
+
+class _Verdict(msgspec.Struct, frozen=True):
+    """What of a verdict is counted; its words are skipped."""
+
+    scores: list[_Score]
+    judges: list[_Given] = []
+
+
+_VERDICTS = msgspec.json.Decoder(_Verdict)
+
+
+def calls_by_state(session: Session, batch_id: str) -> dict[str, Counter[str]]:
+    """How many candidate calls of each label are in each state."""
+    rows = _run(session, calls_by_state_statement(batch_id))
+    counts: dict[str, Counter[str]] = {}
+    for label, state, count in rows:
+        counts.setdefault(label, Counter())[CallState(state)] = count
+    return counts
+
+
+def calls_by_state_statement(batch_id: str) -> sa.Executable:
+    """Candidate calls by label and state."""
+    label, state = col(Call.label), col(Call.state)
+    return (
+        sa.select(label, state, sa.func.count())
+        .select_from(Job)
+        .join(Call, col(Call.job_id) == Job.id)
+        .where(col(Job.batch_id) == batch_id, col(Call.role) == Role.CANDIDATE)
+        .group_by(label, state)
+    )
+
+
+def used_by(session: Session, batch_id: str) -> dict[tuple[str, str], Used]:
+    """What was used by role and label."""
+    return {
+        (role, label): Used(*(int(number) for number in numbers))
+        for role, label, *numbers in _run(session, used_statement(batch_id))
+    }
+
+
+def used_statement(batch_id: str) -> sa.Executable:
+    """Usage by role and label."""
+    role, label, cost = col(UsageRow.role), col(UsageRow.label), col(UsageRow.cost_nanos)
+    return (
+        sa.select(
+            role,
+            label,
+            sa.func.count(),
+            sa.func.sum(col(UsageRow.input_tokens)),
+            sa.func.sum(col(UsageRow.output_tokens)),
+            sa.func.coalesce(sa.func.sum(cost), 0),
+            sa.func.count() - sa.func.count(cost),
+        )
+        .where(col(UsageRow.batch_id) == batch_id)
+        .group_by(role, label)
+    )
+
+
+def latencies_by_label(session: Session, batch_id: str) -> dict[str, tuple[int, int]]:
+    """The 50th and 95th percentile of each contestant's latency: the nearest that occurred."""
+    found: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for label, latency_ms, place, count in _run(session, latencies_statement(batch_id)):
+        for percent in _PERCENTILES:
+            if place == _place(percent, count):
+                found[label][percent] = latency_ms
+    return {label: (ms[50], ms[95]) for label, ms in found.items()}
+
+
+def latencies_statement(batch_id: str) -> sa.Executable:
+    """Of each contestant's latencies in rising order, those that are its percentiles."""
+    label, latency = col(UsageRow.label), col(UsageRow.latency_ms)
+    ordered = (
+        sa.select(
+            label.label("label"),
+            latency.label("latency_ms"),
+            sa.func.row_number().over(partition_by=label, order_by=latency).label("place"),
+            sa.func.count().over(partition_by=label).label("total"),
+        )
+        .where(col(UsageRow.batch_id) == batch_id, col(UsageRow.role) == Role.CANDIDATE)
+        .subquery()
+    )
+    wanted = [ordered.c.place == _place(percent, ordered.c.total) for percent in _PERCENTILES]
+    return sa.select(ordered).where(sa.or_(*wanted))
+
+
+def _place(percent: int, count: Any) -> Any:
+    """The nearest rank, from 1, rounded up; of a number or of a column."""
+    return (count * percent + 99) // 100
+
+
+def repairs_by_judge(session: Session, batch_id: str) -> dict[str, int]:
+    """On how many jobs each judge was asked more than once."""
+    return dict(_run(session, repairs_statement(batch_id)))
+
+
+def repairs_statement(batch_id: str) -> sa.Executable:
+    """Judges by the number of jobs on which they were asked again."""
+    label = col(Call.label)
+    again = (
+        sa.select(label.label("label"))
+        .select_from(Job)
+        .join(Call, col(Call.job_id) == Job.id)
+        .where(col(Job.batch_id) == batch_id, col(Call.role) == Role.JUDGE)
+        .group_by(col(Call.job_id), label)
+        .having(sa.func.count() > 1)
+        .subquery()
+    )
+    return sa.select(again.c.label, sa.func.count()).group_by(again.c.label)
+
+
+def judgements(session: Session, batch_id: str) -> Judgements:
+    """Every verdict of a batch, added up."""
+    sums = Judgements()
+    for (body,) in _run(session, verdicts_statement(batch_id)):
+        verdict = _VERDICTS.decode(body)
+        sums.verdicts += 1
+        sums.judged += bool(verdict.scores)
+        sums.given.update({given.judge for given in verdict.judges})
+        _add_scores(sums, verdict.scores)
+    return sums
+
+
+def verdicts_statement(batch_id: str) -> sa.Executable:
+    """The verdicts of a batch, a few in memory at a time."""
+    return (
+        sa.select(col(StoredVerdict.body))
+        .where(col(StoredVerdict.batch_id) == batch_id)
+        .execution_options(yield_per=_STREAMED)
+    )
+
+
+def _add_scores(sums: Judgements, scores: list[_Score]) -> None:
+    winners = sum(score.rank == 1 for score in scores)
+    for score in scores:
+        marks = sums.marks[score.label]
+        marks.scores.append(score.score)
+        marks.self_judged |= score.self_judged
+        marks.addresses_judge += score.addresses_judge
+        if score.rank == 1:
+            marks.wins += 1 / winners
+
+
+def _run(session: Session, statement: sa.Executable) -> Iterator[Any]:
+    return iter(session.connection().execute(statement))

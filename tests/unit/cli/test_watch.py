@@ -1,0 +1,71 @@
+"""Watching a batch shows how far it is, survives a restart of the API, and ends with the batch."""
+
+import httpx
+import pytest
+
+from api.cli.client import Client
+from api.cli.failure import ExitCode, Failure
+from api.cli.watch import end_with, follow, summary_of, words_of
+from tests.unit.cli.conftest import FakeApi, batch_view
+
+RUNNING = {"state": "running", "jobs": {"succeeded": 1, "running": 2, "queued": 1}}
+
+
+def client_of(api: FakeApi) -> Client:
+    return Client("http://overnight.test", None, httpx.MockTransport(api.handle))
+
+
+def test_it_follows_a_batch_until_it_is_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    api, naps = FakeApi(), list[float]()
+    api.answer(
+        "GET /v1/batches/batch_1", batch_view(**RUNNING), batch_view(**RUNNING), batch_view()
+    )
+    batch = follow(client_of(api), "batch_1", naps.append)
+    assert batch["state"] == "completed"
+    assert len(naps) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 2  # a line only when something changed
+    assert "1/4 jobs · running" in shown.err
+
+
+def test_an_api_that_restarts_meanwhile_is_waited_for() -> None:
+    api = FakeApi()
+    away = httpx.ConnectError("refused")
+    api.answer("GET /v1/batches/batch_1", batch_view(**RUNNING), away, away, batch_view())
+    assert follow(client_of(api), "batch_1", lambda _: None)["state"] == "completed"
+
+
+def test_an_api_that_never_answered_is_not_waited_for() -> None:
+    api = FakeApi()
+    api.answer("GET /v1/batches/batch_1", httpx.ConnectError("refused"))
+    with pytest.raises(Failure) as caught:
+        follow(client_of(api), "batch_1", lambda _: None)
+    assert caught.value.code == ExitCode.UNREACHABLE
+
+
+@pytest.mark.parametrize("state", ["failed", "expired", "cancelled"])
+def test_a_batch_that_did_not_complete_is_a_failure(
+    state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Failure, match=f"batch_1 is {state} \\(budget_exhausted\\)"):
+        end_with(batch_view(state=state, ending="budget_exhausted"), as_json=False)
+    assert f"batch_1 {state}" in capsys.readouterr().out
+
+
+def test_a_summary_says_what_came_of_the_jobs_and_what_they_cost() -> None:
+    batch = batch_view(jobs={"succeeded": 3, "failed": 1})
+    batch["cost"]["unpriced_calls"] = 2
+    assert summary_of(batch) == (
+        "batch_1 completed: 3 succeeded, 1 failed of 4 jobs, 8 calls, $0.0125, "
+        "2 calls without a price"
+    )
+
+
+def test_what_a_batch_waits_for_is_said() -> None:
+    waits = {"reason": "lane_parked", "until": None, "lane": "lane_1"}
+    assert "waits: lane parked" in words_of(batch_view(**RUNNING, waiting_on=waits))
+
+
+def test_what_is_left_is_estimated() -> None:
+    assert "about 2 min left" in words_of(batch_view(**RUNNING, eta_s=120))
