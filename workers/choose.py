@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from app.pipeline.dispatch import Entry
+from app.pipeline.backlog import Entry
 
 _T = TypeVar("_T", bound=Hashable)
 

@@ -15,7 +15,8 @@ from app.domain.errors import UnavailableError
 from app.limits.breaker import Breaker
 from app.limits.governor import Governor
 from app.limits.lanes import LaneLimits
-from app.pipeline.dispatch import Claim, Entry, Room, claim, due_backlog, rest
+from app.pipeline.backlog import Entry, due_backlog, rest
+from app.pipeline.dispatch import Claim, Room, claim
 from app.pipeline.outcomes import Policy
 from app.pipeline.record import record
 from app.pipeline.services import Services

@@ -46,12 +46,15 @@ def batches(
 
 
 def cancel(batch_id: BatchId, *, as_json: AsJson = False) -> None:
-    """Stop what has not started; what is in flight is still written down and paid for."""
+    """End a batch early.
+
+    What has not started is not started; what is in flight is written down and paid for.
+    """
     _steer(batch_id, "cancel", as_json=as_json)
 
 
 def pause(batch_id: BatchId, *, as_json: AsJson = False) -> None:
-    """Start nothing more of a batch until it is resumed."""
+    """Hold a batch until it is resumed."""
     _steer(batch_id, "pause", as_json=as_json)
 
 
@@ -61,7 +64,10 @@ def resume(batch_id: BatchId, *, as_json: AsJson = False) -> None:
 
 
 def retry(batch_id: BatchId, *, as_json: AsJson = False) -> None:
-    """Make a new batch of the failed and missing jobs of a closed one."""
+    """Submit what failed or is missing again.
+
+    A new batch of those jobs of a closed one.
+    """
     made = _post(batch_id, "retry")
     if as_json:
         _show(made)

@@ -81,7 +81,7 @@ def overnight(
 def run(arguments: Sequence[str]) -> int:
     """Run the command that was asked for; its exit code."""
     try:
-        make_app(arguments)(list(arguments))
+        make_app(arguments)(args=list(arguments), prog_name="overnight")
     except Failure as failure:
         _complain(failure.message)
         return failure.code

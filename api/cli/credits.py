@@ -48,7 +48,10 @@ def grant_credits(
     idempotency_key: Annotated[str | None, typer.Option(help="The same key grants once.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Grant an account credits. It writes to the store itself: for the operator, on this machine."""
+    """Grant an account credits.
+
+    It writes to the store itself: for the operator, on this machine.
+    """
     from api.cli.grant import grant  # noqa: PLC0415 - only this command needs the store
 
     amount = amount_nanos(usd, credits_)

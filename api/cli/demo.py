@@ -29,7 +29,10 @@ def demo(
         int | None, typer.Option(min=1, help="How many prompts; by default all there are.")
     ] = None,
 ) -> None:
-    """Show a judged batch from submit to leaderboard and signed webhook; ends in a line of JSON."""
+    """Show it all in a minute.
+
+    A judged batch, from submit to leaderboard and signed webhook. The last line is JSON.
+    """
     # An end that was asked for cleans up too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if local:

@@ -20,7 +20,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check settings, store, broker, keys and clock, and say what to do."""
+    """Check everything, and say what to do.
+
+    Settings, data directory, store, master key, clock, broker, API and provider keys.
+    """
     settings = load_settings()
     findings = examine(settings)
     if as_json:

@@ -16,7 +16,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def migrate() -> None:
-    """Bring the store to this version's schema; what a release runs before its processes start."""
+    """Bring the store to this version's schema.
+
+    What a release runs before its processes start.
+    """
     settings = load_settings()
     configure_logging(settings)
     with closing(Store(settings.store_url)) as store:

@@ -13,17 +13,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up() -> None:
-    """Run everything on this machine: API, workers, scheduler, and a broker of its own."""
+    """Run everything on this machine.
+
+    API, workers and scheduler, with an embedded broker unless REDIS_URL names another.
+    """
     _become("workers.up")
 
 
 def worker() -> None:
-    """Run one worker process: it makes the calls."""
+    """Run one worker: it makes the calls."""
     _become("workers.worker")
 
 
 def scheduler() -> None:
-    """Run the scheduler: it finds in the store what was lost or is due."""
+    """Run the scheduler: it finds what was lost."""
     _become("workers.scheduler")
 
 

@@ -35,7 +35,7 @@ def results(
         Path | None, typer.Option("-o", "--output", help="Write to a file; JSONL unless --json.")
     ] = None,
 ) -> None:
-    """Print the results of a batch, in the order of its jobs."""
+    """Print what came of every job."""
     only = "closed" if only_closed else None
     with (
         connect() as client,

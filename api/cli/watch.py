@@ -33,7 +33,10 @@ def watch(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="End with the batch as JSON.")] = False,
 ) -> None:
-    """Watch a batch until it ends; fails if it did not complete."""
+    """Watch a batch until it ends.
+
+    Fails if it did not complete.
+    """
     with connect() as client:
         end_with(follow(client, batch_id), as_json=as_json)
 

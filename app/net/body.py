@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from app.domain.errors import MalformedCompletionError
 
 RESPONSE_BYTES_MAX = 32 * 1024 * 1024
+LENGTH_DIGITS_MAX = 19
 #: zlib's window sizes, with which it reads each encoding's own header.
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -17,14 +18,17 @@ class CappedBody:
     unpack to gigabytes: so it is never unpacked further than the cap.
     """
 
-    def __init__(self, headers: Mapping[str, str], bytes_max: int) -> None:
-        self._left = bytes_max
+    def __init__(
+        self, headers: Mapping[str, str], bytes_max: int, status_code: int | None = None
+    ) -> None:
+        self._bytes_max = self._left = bytes_max
+        self._status_code = status_code
         self._chunks: list[bytes] = []
-        self._unpacker = _unpacker_for(headers.get("content-encoding", ""))
+        self._unpacker = self._unpacker_for(headers.get("content-encoding", ""))
         length = headers.get("content-length", "")
-        if length.isdecimal() and len(length) < 20 and int(length) > bytes_max:  # noqa: PLR2004 - Python refuses to read very long numbers
-            raise _too_large(bytes_max)
-        self._bytes_max = bytes_max
+        # Python refuses to read very long numbers; the client has refused them before.
+        if length.isdecimal() and len(length) <= LENGTH_DIGITS_MAX and int(length) > bytes_max:
+            raise self._too_large()
 
     def feed(self, chunk: bytes) -> None:
         """Take the next chunk.
@@ -36,10 +40,10 @@ class CappedBody:
             try:
                 chunk = self._unpacker.decompress(chunk, self._left + 1)
             except zlib.error:
-                raise _not_decodable() from None
+                raise self._not_decodable() from None
         self._left -= len(chunk)
         if self._left < 0:
-            raise _too_large(self._bytes_max)
+            raise self._too_large()
         self._chunks.append(chunk)
 
     def finish(self) -> bytes:
@@ -51,28 +55,27 @@ class CappedBody:
         unpacker = self._unpacker
         # An empty body needs no encoding.
         if unpacker and self._chunks and (not unpacker.eof or unpacker.unused_data):
-            raise _not_decodable()
+            raise self._not_decodable()
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
+    def _unpacker_for(self, encoding: str) -> "zlib._Decompress | None":
+        name = encoding.strip().lower()
+        if name in ("", "identity"):
+            return None
+        if name not in _WINDOW_BITS:
+            raise self._not_decodable()
+        return zlib.decompressobj(_WINDOW_BITS[name])
 
-def _unpacker_for(encoding: str) -> "zlib._Decompress | None":
-    name = encoding.strip().lower()
-    if name in ("", "identity"):
-        return None
-    if name not in _WINDOW_BITS:
-        raise MalformedCompletionError(
-            "the answer is in an encoding we did not ask for", reason="content_encoding"
+    def _too_large(self) -> MalformedCompletionError:
+        return MalformedCompletionError(
+            f"the answer is larger than {self._bytes_max} bytes",
+            reason="too_large",
+            status_code=self._status_code,
         )
-    return zlib.decompressobj(_WINDOW_BITS[name])
 
-
-def _too_large(bytes_max: int) -> MalformedCompletionError:
-    return MalformedCompletionError(
-        f"the answer is larger than {bytes_max} bytes", reason="too_large"
-    )
-
-
-def _not_decodable() -> MalformedCompletionError:
-    return MalformedCompletionError(
-        "the answer is not in the encoding it names", reason="content_encoding"
-    )
+    def _not_decodable(self) -> MalformedCompletionError:
+        return MalformedCompletionError(
+            "the answer is not in the encoding it names, or in one that nobody asked for",
+            reason="content_encoding",
+            status_code=self._status_code,
+        )

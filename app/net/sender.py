@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,7 +57,7 @@ class GuardedSender:
         self._allow_http = allow_http
         self._connect_timeout_s = connect_timeout_s
         self._resolver = GuardedResolver(self._trusted, resolver)
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or _default_tls()
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request, deadline_s: float) -> Response:
@@ -95,7 +96,7 @@ class GuardedSender:
             trace_request_ctx=progress,
         ) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            body = CappedBody(headers, self._bytes_max)
+            body = CappedBody(headers, self._bytes_max, answer.status)
             async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
                 body.feed(chunk)
             return Response(answer.status, headers, body.finish())
@@ -131,6 +132,12 @@ class GuardedSender:
                 trace_configs=[_tracing()],
             )
         return self._session
+
+
+@lru_cache(maxsize=1)
+def _default_tls() -> ssl.SSLContext:
+    """Shared, because reading the system's certificates takes longer than a whole request."""
+    return ssl.create_default_context()
 
 
 def _tracing() -> aiohttp.TraceConfig:

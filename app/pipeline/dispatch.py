@@ -1,4 +1,4 @@
-"""dispatch: what is due, and claiming it. The pump in `workers` turns; this is its turn.
+"""dispatch: claiming what is due. The pump in `workers` turns; this is its turn.
 
 A claim is one transaction: calls are taken and their attempts written, and last, by the lock
 order, their worst case is reserved on the batch's budget. If that does not fit, nothing was
@@ -11,16 +11,16 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
-from sqlmodel import col, select
+from sqlmodel import select
 
 from app.billing.budget import reserve
 from app.billing.pricing import price_of
 from app.db import Store, Tx
 from app.domain.plan import Plan
 from app.domain.prompt import Messages, Params, Prompt
-from app.domain.states import BatchState, Billed, EndReason, LaneState, Role
-from app.models import Backlog, Batch, BatchSpec, Lane
+from app.domain.states import EndReason, LaneState, Role
+from app.models import Batch, BatchSpec
+from app.pipeline.backlog import Entry
 from app.pipeline.calls import CallRequest
 from app.pipeline.lanes import variants_of
 from app.pipeline.outcomes import ClaimedCall
@@ -55,45 +55,6 @@ SELECT lane.state, lane.provider, lane.billed, lane.base_url, provider_key.id,
   EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
 FROM lane LEFT JOIN provider_key ON provider_key.lane_id = lane.id WHERE lane.id = :lane
 """
-_NEXT_DUE = """
-SELECT MIN(due_at) FROM call
-WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
-"""
-_LOCK_BACKLOG = """
-SELECT 1 FROM backlog WHERE lane_id = :lane AND model = :model AND batch_id = :batch {lock}
-"""
-_DROP_BACKLOG = """
-DELETE FROM backlog WHERE lane_id = :lane AND model = :model AND batch_id = :batch
-"""
-_SET_BACKLOG = """
-UPDATE backlog SET due_at = (SELECT MIN(due_at) FROM call WHERE lane_id = :lane AND model = :model
-                             AND batch_id = :batch AND state = 'queued'),
-  wait_reason = (SELECT wait_reason FROM call WHERE lane_id = :lane AND model = :model
-                 AND batch_id = :batch AND state = 'queued' ORDER BY due_at LIMIT 1)
-WHERE lane_id = :lane AND model = :model AND batch_id = :batch
-"""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One line of the backlog that is due: where calls wait, and what is known of their batch."""
-
-    lane_id: str
-    model: str
-    batch_id: str
-    account_id: str
-    provider: str
-    billed: Billed
-    base_url: str | None
-    rpm: int | None
-    tpm: int | None
-    in_flight: int | None
-    priority: int
-    interactive: bool
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What a claim asks for."""
-        return (self.lane_id, self.model, self.batch_id)
 
 
 class Prepared(msgspec.Struct):
@@ -120,28 +81,6 @@ class Claim:
 
     calls: Sequence[Prepared]
     short: Room | None = None
-
-
-def due_backlog(store: Store) -> list[Entry]:
-    """What is due, over all lanes and batches that may send."""
-    with store.read() as session:
-        now = store.now(session)
-        rows = session.exec(
-            select(Backlog, Lane, Batch.priority, Batch.interactive)
-            .join(Lane, col(Lane.id) == Backlog.lane_id)
-            .join(Batch, col(Batch.id) == Backlog.batch_id)
-            .where(Backlog.due_at <= now, Lane.state == LaneState.OPEN)
-            .where(Batch.state == BatchState.RUNNING, col(Batch.ending).is_(None))
-            .where(sa.not_(col(Batch.paused)))
-        ).all()
-    return [
-        Entry(
-            backlog.lane_id, backlog.model, backlog.batch_id, backlog.account_id, lane.provider,
-            Billed(lane.billed), lane.base_url, lane.rpm, lane.tpm, lane.in_flight, priority,
-            interactive,
-        )
-        for backlog, lane, priority, interactive in rows
-    ]  # fmt: skip
 
 
 def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Claim:
@@ -297,25 +236,6 @@ def _facts_of(tx: Tx, batch_id: str) -> _Facts:
             _facts.clear()
         _facts[batch_id] = known
     return known
-
-
-def rest(store: Store, entry: Entry) -> float | None:
-    """Nothing more of an entry is due: note when it is again, in seconds; None if never.
-
-    The row is locked before the calls are looked at, so that whoever queues one meanwhile
-    writes the row after us.
-    """
-    names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
-    with store.transaction() as tx:
-        if tx.run(store.sql(_LOCK_BACKLOG), names).first() is None:
-            return None
-        statement = store.sql(f"SELECT {{age_s(({_NEXT_DUE}))}}")
-        age_s = tx.execute(statement, names).scalar_one()
-        if age_s is None:
-            tx.run(store.sql(_DROP_BACKLOG), names)
-            return None
-        tx.run(store.sql(_SET_BACKLOG), names)
-        return max(0.0, -float(age_s))
 
 
 def _json(rows: object) -> str:

@@ -95,11 +95,7 @@ def sender_kind(provider: str, base_url: str | None, trusted: Trusted) -> Sender
         return SenderKind.SIMULATED
     if base_url is None and not is_custom(provider):
         return SenderKind.FAST
-    try:
-        is_trusted = target_of(base_url or "", trusted).is_trusted
-    except AddressRefusedError:
-        is_trusted = False  # the guarded sender refuses it, with the reason
-    return SenderKind.FAST if is_trusted else SenderKind.GUARDED
+    return SenderKind.FAST if _is_trusted(base_url or "", trusted) else SenderKind.GUARDED
 
 
 def listed_price(provider: str, model: str) -> tuple[int, int] | None:
@@ -118,6 +114,14 @@ def _built_in(provider: str) -> Provider:
             "and custom:<name>",
             param="provider",
         ) from None
+
+
+@lru_cache(maxsize=1024)
+def _is_trusted(base_url: str, trusted: Trusted) -> bool:
+    try:
+        return target_of(base_url, trusted).is_trusted
+    except AddressRefusedError:
+        return False  # the guarded sender refuses it, with the reason
 
 
 @lru_cache(maxsize=1024)

@@ -114,11 +114,11 @@ def check_extra(extra: Mapping[str, Any]) -> None:
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$")
         where = f"extra.simulated{path.rstrip('`')}"
-        raise InvalidRequestError(f"{where}: {what}", param=where) from None
+        raise InvalidRequestError(what, param=where) from None
     fault = options.fault
     if isinstance(fault, Fault) and (fault.status is None) == (fault.kind is None):
         raise InvalidRequestError(
-            "extra.simulated.fault: set a status or a kind", param="extra.simulated.fault"
+            "a fault has a status or a kind, and not both", param="extra.simulated.fault"
         )
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import fsum
 
 from sqlmodel import Session
 
@@ -108,7 +109,7 @@ def _leaderboard(sums: _Sums) -> list[ContestantView]:
     standings = []
     for variant in sums.plan.variants:
         scores = sums.marks_of(variant.label).scores
-        standings.append(Standing(sum(scores), len(scores)))
+        standings.append(Standing(fsum(scores), len(scores)))
     placed = places(standings, sums.batch.jobs_total)
     rows = [
         _contestant(sums, variant, place)

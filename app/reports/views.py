@@ -7,11 +7,16 @@ and never stands for 0.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from app.domain.prompt import Prompt
+
+_VERDICT = msgspec.Meta(
+    description="The winner, each contestant's score, rank and reasoning, an overall word, how "
+    "many judges abstained, and under `judges` what each of them gave."
+)
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +150,7 @@ class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
     """One job and everything that came of it.
 
     `error` says why a job ended without success; `note` says what is special about one that
-    did not fail, e.g. `too_few_answers`. `verdict` is as it was stored. `cost_nanos` is None where a part of it is not known.
+    did not fail, e.g. `too_few_answers`. `cost_nanos` is None where a part of it is not known.
     """
 
     custom_id: str
@@ -153,7 +158,7 @@ class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     state: str
     completions: list[CompletionView]
-    verdict: msgspec.Raw | None
+    verdict: Annotated[msgspec.Raw | None, _VERDICT]
     synthesis: None = None
     route: None = None
     cost_nanos: int | None

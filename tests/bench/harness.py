@@ -71,9 +71,7 @@ class System:
 
     def submit(self, account_id: str, lines: Iterable[bytes], mode: str = "compare") -> str:
         """Submit the lines of an input file; the batch's id."""
-        body = BatchBody.model_validate_json(
-            msgspec.json.encode({"mode": mode, "models": [MODEL]})
-        )
+        body = BatchBody.model_validate_json(msgspec.json.encode({"mode": mode, "models": [MODEL]}))
         return submit(self.services, Submission(account_id, body, jsonl_lines(lines))).batch_id
 
     def batch(self, batch_id: str) -> Batch:

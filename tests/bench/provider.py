@@ -196,9 +196,7 @@ async def serve(port: int, latency_s: float) -> None:
     """Serve until the process is told to end; says its port on a line of its own."""
     loop = asyncio.get_running_loop()
     provider = Provider(loop, latency_s)
-    server = await loop.create_server(
-        lambda: Connection(provider), "127.0.0.1", port, backlog=4096
-    )
+    server = await loop.create_server(lambda: Connection(provider), "127.0.0.1", port, backlog=4096)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     gc.freeze()

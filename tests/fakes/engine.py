@@ -20,8 +20,9 @@ from app.domain.ids import Prefix, new_id
 from app.domain.spec import BatchBody
 from app.models import Account, Worker
 from app.pipeline.advance import advance
+from app.pipeline.backlog import due_backlog, rest
 from app.pipeline.deliver import deliver
-from app.pipeline.dispatch import Prepared, Room, claim, due_backlog, rest
+from app.pipeline.dispatch import Prepared, Room, claim
 from app.pipeline.finalize import finalize
 from app.pipeline.lines import RawLine
 from app.pipeline.outcomes import Finished, Policy

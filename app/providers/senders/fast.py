@@ -68,7 +68,7 @@ class FastSender:
         )
         async with builder.build_streamed() as answer:
             headers = dict(answer.headers.items())
-            body = CappedBody(headers, self._bytes_max)
+            body = CappedBody(headers, self._bytes_max, answer.status)
             await _fill(body, headers, answer)
             return Response(answer.status, headers, body.finish())
 

@@ -74,7 +74,7 @@ class HttpxSender:
             extensions={"trace": progress.note},
         ) as answer:
             headers = dict(answer.headers.items())
-            body = CappedBody(headers, self._bytes_max)
+            body = CappedBody(headers, self._bytes_max, answer.status_code)
             async for chunk in answer.aiter_raw():
                 body.feed(chunk)
             return Response(answer.status_code, headers, body.finish())

@@ -9,7 +9,7 @@ from api.cli.client import Client
 from api.cli.failure import ExitCode, Failure
 from api.cli.place import ApiKey, api_url, find_api_key
 from app.settings import load_settings
-from tests.unit.cli.conftest import FakeApi
+from tests.fakes.api import FakeApi
 
 KEY = ApiKey("ovn_a_made_up_key_that_ends_in_wxyz", "/data/api-key")
 

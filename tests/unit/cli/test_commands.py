@@ -8,7 +8,8 @@ import pytest
 
 from api.cli.commands import MODULES
 from api.cli.failure import ExitCode
-from tests.unit.cli.conftest import FakeApi, Overnight, batch_view
+from tests.fakes.api import FakeApi, batch_view
+from tests.unit.cli.conftest import Overnight
 
 
 def test_the_version_is_said(overnight: Overnight, capsys: pytest.CaptureFixture[str]) -> None:

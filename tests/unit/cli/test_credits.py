@@ -4,7 +4,8 @@ import pytest
 
 from api.cli.credits import amount_nanos
 from api.cli.failure import ExitCode, Failure
-from tests.unit.cli.conftest import FakeApi, Overnight
+from tests.fakes.api import FakeApi
+from tests.unit.cli.conftest import Overnight
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 
 from api.cli.failure import ExitCode, Failure
 from api.cli.inputs import INLINE_BYTES_MAX, Flags, body_of, is_large, jobs_of_lines
-from tests.unit.cli.conftest import FakeApi, Overnight, batch_view
+from tests.fakes.api import FakeApi, batch_view
+from tests.unit.cli.conftest import Overnight
 
 
 def usage_error_of(flags: Flags) -> str:

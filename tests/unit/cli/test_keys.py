@@ -5,7 +5,8 @@ import io
 import pytest
 
 from api.cli.failure import ExitCode
-from tests.unit.cli.conftest import FakeApi, Overnight
+from tests.fakes.api import FakeApi
+from tests.unit.cli.conftest import Overnight
 
 SECRET = "sk-made-up-and-secret-1234"
 SETTING = {

@@ -9,7 +9,8 @@ import pytest
 
 from api.cli.failure import ExitCode
 from api.cli.results import text_of
-from tests.unit.cli.conftest import FakeApi, Overnight
+from tests.fakes.api import FakeApi
+from tests.unit.cli.conftest import Overnight
 
 ROUTE = "GET /v1/batches/batch_1/results"
 

@@ -6,7 +6,7 @@ import pytest
 from api.cli.client import Client
 from api.cli.failure import ExitCode, Failure
 from api.cli.watch import end_with, follow, summary_of, words_of
-from tests.unit.cli.conftest import FakeApi, batch_view
+from tests.fakes.api import FakeApi, batch_view
 
 RUNNING = {"state": "running", "jobs": {"succeeded": 1, "running": 2, "queued": 1}}
 

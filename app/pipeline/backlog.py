@@ -1,0 +1,90 @@
+"""The backlog: where calls wait, over all lanes and batches, and from when on they are due."""
+
+import msgspec
+import sqlalchemy as sa
+from sqlmodel import col, select
+
+from app.db import Store
+from app.domain.states import BatchState, Billed, LaneState
+from app.models import Backlog, Batch, Lane
+
+_NEXT_DUE = """
+SELECT MIN(due_at) FROM call
+WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
+"""
+_LOCK_BACKLOG = """
+SELECT 1 FROM backlog WHERE lane_id = :lane AND model = :model AND batch_id = :batch {lock}
+"""
+_DROP_BACKLOG = """
+DELETE FROM backlog WHERE lane_id = :lane AND model = :model AND batch_id = :batch
+"""
+_SET_BACKLOG = """
+UPDATE backlog SET due_at = (SELECT MIN(due_at) FROM call WHERE lane_id = :lane AND model = :model
+                             AND batch_id = :batch AND state = 'queued'),
+  wait_reason = (SELECT wait_reason FROM call WHERE lane_id = :lane AND model = :model
+                 AND batch_id = :batch AND state = 'queued' ORDER BY due_at LIMIT 1)
+WHERE lane_id = :lane AND model = :model AND batch_id = :batch
+"""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the backlog that is due: where calls wait, and what is known of their batch."""
+
+    lane_id: str
+    model: str
+    batch_id: str
+    account_id: str
+    provider: str
+    billed: Billed
+    base_url: str | None
+    rpm: int | None
+    tpm: int | None
+    in_flight: int | None
+    priority: int
+    interactive: bool
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What a claim asks for."""
+        return (self.lane_id, self.model, self.batch_id)
+
+
+def due_backlog(store: Store) -> list[Entry]:
+    """What is due, over all lanes and batches that may send."""
+    with store.read() as session:
+        now = store.now(session)
+        rows = session.exec(
+            select(Backlog, Lane, Batch.priority, Batch.interactive)
+            .join(Lane, col(Lane.id) == Backlog.lane_id)
+            .join(Batch, col(Batch.id) == Backlog.batch_id)
+            .where(Backlog.due_at <= now, Lane.state == LaneState.OPEN)
+            .where(Batch.state == BatchState.RUNNING, col(Batch.ending).is_(None))
+            .where(sa.not_(col(Batch.paused)))
+        ).all()
+    return [
+        Entry(
+            backlog.lane_id, backlog.model, backlog.batch_id, backlog.account_id, lane.provider,
+            Billed(lane.billed), lane.base_url, lane.rpm, lane.tpm, lane.in_flight, priority,
+            interactive,
+        )
+        for backlog, lane, priority, interactive in rows
+    ]  # fmt: skip
+
+
+def rest(store: Store, entry: Entry) -> float | None:
+    """Nothing more of an entry is due: note when it is again, in seconds; None if never.
+
+    The row is locked before the calls are looked at, so that whoever queues one meanwhile
+    writes the row after us.
+    """
+    names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
+    with store.transaction() as tx:
+        if tx.run(store.sql(_LOCK_BACKLOG), names).first() is None:
+            return None
+        statement = store.sql(f"SELECT {{age_s(({_NEXT_DUE}))}}")
+        age_s = tx.execute(statement, names).scalar_one()
+        if age_s is None:
+            tx.run(store.sql(_DROP_BACKLOG), names)
+            return None
+        tx.run(store.sql(_SET_BACKLOG), names)
+        return max(0.0, -float(age_s))
