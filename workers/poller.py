@@ -7,7 +7,7 @@ import structlog
 from app.domain.errors import UnavailableError
 from app.pipeline.reconcile import reconcile
 from app.queue import Step
-from workers.actors.base import follow
+from workers.actor import follow
 from workers.broker import NudgedBroker, Side
 from workers.runtime import Runtime
 

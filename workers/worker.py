@@ -19,7 +19,7 @@ from app.settings import load_settings
 from app.vault.custody import check_vault
 from app.vault.lanes import ensure_platform_lanes
 from workers import actors
-from workers.actors.base import declare
+from workers.actor import declare
 from workers.broker import Hands, NudgedBroker
 from workers.poller import poll_store
 from workers.runtime import Runtime

@@ -34,13 +34,15 @@ def upgrade(engine: sa.Engine) -> str:
         SetupError: the store's schema is newer than this version.
     """
     config = _config()
-    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
-        with connection.begin():
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
-            _refuse_newer(connection)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    with (
+        engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+        connection.begin(),
+    ):
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
+        _refuse_newer(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
     return head()
 
 

@@ -18,7 +18,7 @@ from app.domain.states import (
 )
 from app.models import Table
 from app.queue import Step
-from workers.actors.base import ACTORS
+from workers.actor import ACTORS
 
 ROOT = Path(__file__).parents[2]
 ACTORS_DIR = ROOT / "workers" / "actors"
@@ -29,7 +29,7 @@ def test_every_step_has_exactly_one_actor() -> None:
     import workers.actors  # noqa: F401, PLC0415 - importing it registers them
 
     assert set(ACTORS) == set(Step)
-    names = {path.stem for path in ACTORS_DIR.glob("*.py")} - {"__init__", "base"}
+    names = {path.stem for path in ACTORS_DIR.glob("*.py")} - {"__init__"}
     assert names == {step.value for step in Step}
 
 

@@ -2,7 +2,7 @@
 
 from app.pipeline import deliver as use_case
 from app.queue import Step
-from workers.actors.base import actor
+from workers.actor import actor
 from workers.runtime import Runtime
 
 

@@ -1,7 +1,7 @@
 """dispatch: a lane has calls to send, so the pump looks. The pump's turn is the use case."""
 
 from app.queue import Step
-from workers.actors.base import actor
+from workers.actor import actor
 from workers.runtime import Runtime
 
 

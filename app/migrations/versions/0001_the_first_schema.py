@@ -26,10 +26,10 @@ _TRIGGERS = {
         for action in ("update", "delete")
     ],
     "postgresql": [
-        "CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$",
-        "CREATE TRIGGER ledger_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE "
-        "ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()",
+        f"""CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$""",
+        """CREATE TRIGGER ledger_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE
+        ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()""",
     ],
 }
 
