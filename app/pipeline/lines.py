@@ -21,7 +21,7 @@ JOBS_MAX = 1_000_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
 #: What of a spool is kept in memory; the rest goes to a temporary file.
 _SPOOL_BYTES = 8 * 1024 * 1024
-_CUSTOM_ID = re.compile(rf"^[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}$")
+_CUSTOM_ID = re.compile(rf"[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}")
 #: How msgspec refuses what a template would need.
 _TEMPLATED = "Object contains unknown field `vars`"
 _PATH = re.compile(r" - at `\$(.*)`$")
@@ -133,7 +133,7 @@ def _lower(text: str) -> str:
 
 def _check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
     param = f"{where}.custom_id"
-    if not _CUSTOM_ID.match(custom_id):
+    if not _CUSTOM_ID.fullmatch(custom_id):
         raise InvalidRequestError(
             f"{param}: must be 1 to {CUSTOM_ID_CHARS_MAX} printable ASCII characters "
             "without spaces",

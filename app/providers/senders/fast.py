@@ -15,6 +15,7 @@ from pyreqwest.exceptions import (
     RequestError,
     RequestTimeoutError,
 )
+from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response as PyreqwestResponse
 
 from app.domain.errors import ProviderError
@@ -45,29 +46,29 @@ class FastSender:
     async def send(self, request: Request, deadline_s: float) -> Response:
         """Send, as `domain.wire.Sender` says."""
         try:
-            return await self._exchange(request, deadline_s)
+            return await self._exchange(self._prepared(request, deadline_s))
         except PyreqwestError as error:
             raise _meaning(error, request.url) from None
-        except (ValueError, TypeError):
-            # A header that cannot be sent. Its value may be a key, and is in the exception.
-            raise not_sendable() from None
 
     async def close(self) -> None:
         """Close every connection."""
         if self._client is not None:
             await self._client.close()
 
-    async def _exchange(self, request: Request, deadline_s: float) -> Response:
+    def _prepared(self, request: Request, deadline_s: float) -> StreamRequest:
         client = self._client or self._open()
-        builder = (
-            client.request(request.method, request.url)
-            .headers(request.headers)
-            .body_bytes(request.body)
-            # Total, from connecting to the last byte, and cheaper than asyncio.timeout.
-            .timeout(timedelta(seconds=deadline_s))
-        )
-        async with builder.build_streamed() as answer:
-            headers = dict(answer.headers.items())
+        try:
+            builder = client.request(request.method, request.url).headers(request.headers)
+        except (ValueError, TypeError):
+            # A header that cannot be sent. Its value may be a key, and is in the exception.
+            raise not_sendable() from None
+        # The deadline is total, from connecting to the last byte, and cheaper than asyncio's.
+        deadline = timedelta(seconds=deadline_s)
+        return builder.body_bytes(request.body).timeout(deadline).build_streamed()
+
+    async def _exchange(self, request: StreamRequest) -> Response:
+        async with request as answer:
+            headers = _headers_of(answer)
             body = CappedBody(headers, self._bytes_max, answer.status)
             await _fill(body, headers, answer)
             return Response(answer.status, headers, body.finish())
@@ -90,6 +91,21 @@ class FastSender:
             .build()
         )
         return self._client
+
+
+def _headers_of(answer: PyreqwestResponse) -> dict[str, str]:
+    try:
+        return dict(answer.headers.items())
+    except ValueError:
+        # A value that is not text: the answer is paid for, so it is read without that header.
+        return {name: value for name in set(answer.headers) if (value := _text(answer, name))}
+
+
+def _text(answer: PyreqwestResponse, name: str) -> str | None:
+    try:
+        return answer.headers[name]
+    except ValueError:
+        return None
 
 
 async def _fill(body: CappedBody, headers: dict[str, str], answer: PyreqwestResponse) -> None:

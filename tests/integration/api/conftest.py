@@ -14,6 +14,9 @@ from app.accounts.api_keys import Scope, create_api_key
 from app.db import Store
 from tests.fakes.engine import Engine
 
+#: For what is refused before the store is asked: once is enough.
+on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
 
 class Api:
     """A client with the key of an account's admin, and the engine behind the API."""

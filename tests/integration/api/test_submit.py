@@ -8,7 +8,8 @@ from sqlmodel import func, select
 
 from app.models import Batch, Job
 from app.queue import Step
-from tests.integration.api.conftest import Api, refused, submission
+from tests.factories.rows import make_lane
+from tests.integration.api.conftest import Api, on_sqlite, refused, submission
 
 
 def batches_in(api: Api) -> int:
@@ -47,9 +48,7 @@ def test_a9_the_same_key_with_other_bytes_is_refused(api: Api) -> None:
 def test_a8_another_accounts_key_is_another_key(api: Api) -> None:
     headers = {"Idempotency-Key": "night 1"}
     mine = api.post("/v1/batches", json=submission("a"), headers=headers)
-    theirs = api.post(
-        "/v1/batches", json=submission("b"), headers=headers, key=api.stranger_key()
-    )
+    theirs = api.post("/v1/batches", json=submission("b"), headers=headers, key=api.stranger_key())
     assert (mine.status_code, theirs.status_code) == (201, 201)
     assert mine.json()["id"] != theirs.json()["id"]
 
@@ -74,6 +73,7 @@ def test_a9_of_many_at_once_with_one_key_one_makes_the_batch(api: Api) -> None:
     assert batches_in(api) == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize("key", ["", "x" * 256, "t\tab", "é"])
 def test_an_idempotency_key_is_short_and_printable(api: Api, key: str) -> None:
     headers = {"Idempotency-Key": key.encode("latin-1")}
@@ -82,7 +82,7 @@ def test_an_idempotency_key_is_short_and_printable(api: Api, key: str) -> None:
 
 
 def test_one_bad_line_refuses_the_whole_batch(api: Api) -> None:
-    jobs = [{"custom_id": f"q{n}", "prompt": "?"} for n in range(50)]
+    jobs: list[dict[str, Any]] = [{"custom_id": f"q{n}", "prompt": "?"} for n in range(50)]
     jobs[37] = {"custom_id": "q37", "prompt": 5}
     answer = api.post("/v1/batches", json=submission() | {"jobs": jobs})
     message = refused(answer, 422, "jobs[37].prompt")
@@ -90,6 +90,7 @@ def test_one_bad_line_refuses_the_whole_batch(api: Api) -> None:
     assert batches_in(api) == 0
 
 
+@on_sqlite
 def test_i13_a_custom_id_is_used_once(api: Api) -> None:
     jobs = [{"custom_id": "q1", "prompt": "a"}, {"custom_id": "q1", "prompt": "b"}]
     answer = api.post("/v1/batches", json=submission() | {"jobs": jobs})
@@ -97,8 +98,12 @@ def test_i13_a_custom_id_is_used_once(api: Api) -> None:
     assert message == "jobs[1].custom_id: 'q1' is already used by jobs[0]"
 
 
-@pytest.mark.parametrize("custom_id", ["x" * 40_000, "😀", "a b", "", "a\u0000b", "a\nb"])
-def test_i14_a_custom_id_that_cannot_be_kept_is_refused(api: Api, custom_id: str) -> None:
+@on_sqlite
+@pytest.mark.parametrize(
+    "custom_id",
+    ["x" * 40_000, "😀", "a b", "", "a\u0000b", "a\nb", "q1\n", "caf\u00e9", "cafe\u0301"],
+)
+def test_i14_i19_a_custom_id_that_cannot_be_kept_is_refused(api: Api, custom_id: str) -> None:
     jobs = [{"custom_id": custom_id, "prompt": "a"}]
     refused(api.post("/v1/batches", json=submission() | {"jobs": jobs}), 422, "jobs[0].custom_id")
 
@@ -114,28 +119,18 @@ def test_i14_a_custom_id_is_no_path_and_no_formula_to_us(api: Api, custom_id: st
     ("fields", "param"),
     [
         ({"jobs": []}, "jobs"),
-        ({"jobs": None}, "jobs"),
-        ({"jobs": {}}, "jobs"),
         ({"models": []}, "models"),
-        ({"models": ["simulated/gold"] * 65}, "models"),
-        ({"models": ["simulated/gold", "simulated/gold"]}, "models[1]"),
-        ({"repeats": 0}, "repeats"),
-        ({"input_file_id": "file_x"}, "jobs"),
+        ({"models": ["simulated/gold"] * 2}, "models[1]"),
     ],
 )
-def test_i15_nothing_and_too_much_are_refused(
+def test_i15_nothing_and_the_same_twice_are_refused(
     api: Api, fields: dict[str, Any], param: str
 ) -> None:
     refused(api.post("/v1/batches", json=submission() | fields), 422, param)
     assert batches_in(api) == 0
 
 
-def test_i15_neither_jobs_nor_a_file_is_refused(api: Api) -> None:
-    body = submission()
-    del body["jobs"]
-    refused(api.post("/v1/batches", json=body), 422, "jobs")
-
-
+@on_sqlite
 @pytest.mark.parametrize("model", ["a\nb/c", "simulated/", "simulated/a b", "gold", "x" * 300])
 def test_i16_a_models_name_that_could_reach_a_header_or_path_is_refused(
     api: Api, model: str
@@ -143,11 +138,13 @@ def test_i16_a_models_name_that_could_reach_a_header_or_path_is_refused(
     refused(api.post("/v1/batches", json=submission(models=[model])), 422)
 
 
+@on_sqlite
 def test_i16_a_models_name_is_only_a_name(api: Api) -> None:
     batch = api.submit("a", models=["simulated/../{{7*7}}"])
     assert batch["models"][0]["model"] == "simulated/../{{7*7}}"
 
 
+@on_sqlite
 def test_i17_braces_in_a_prompt_are_text(api: Api) -> None:
     prompt = "{0.__class__} {{ config }} %s"
     batch = api.submit(prompt)
@@ -157,6 +154,7 @@ def test_i17_braces_in_a_prompt_are_text(api: Api) -> None:
     assert job["prompt"]["messages"] == [{"role": "user", "content": prompt}]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("field", "moment"),
     [
@@ -177,50 +175,38 @@ def test_i18_a_moment_that_is_none_is_refused(api: Api, field: str, moment: Any)
     refused(api.post("/v1/batches", json=submission(**{field: moment})), 422, field)
 
 
-def test_i18_a_start_long_ago_is_now(api: Api) -> None:
-    assert api.finished("a", not_before="0001-01-01T00:00:00Z")["state"] == "completed"
-
-
-def test_i19_twins_in_unicode_are_refused_alike(api: Api) -> None:
-    for custom_id in ("caf\u00e9", "cafe\u0301"):
-        jobs = [{"custom_id": custom_id, "prompt": "a"}]
-        refused(api.post("/v1/batches", json=submission() | {"jobs": jobs}), 422)
-
-
 @pytest.mark.parametrize(
-    ("fields", "param"),
+    "fields",
     [
-        ({"mode": "blend"}, "mode"),
-        ({"mode": "mesh"}, "mode"),
-        ({"blend": {"strategy": "consensus"}}, "blend"),
-        ({"mesh": {"fallback": []}}, "mesh"),
-        ({"template": {"messages": []}}, "template"),
-        ({"sample": 20}, "sample"),
-        ({"stop_if_failed_percent": 50}, "stop_if_failed_percent"),
-        ({"cache": True}, "cache"),
-        ({"cache": 0}, "cache"),
-        ({"retention": "none"}, "retention"),
-        ({"judge": {"judges": ["simulated/judge"], "scoring": "pairwise"}}, "judge.scoring"),
-        ({"jobs": [{"vars": {"question": "a"}}]}, "jobs[0].vars"),
+        {"not_before": "0001-01-01T00:00:00Z"},
+        {"deadline": "9999-12-31T23:59:59Z"},
+        {"deadline": "999999d"},
+        {"deadline": None},
+        {"budget_usd": "1e-999999"},
+        {"budget_usd": 1_000_000},
+        {"name": "\U0001f600\u2028\u0085", "metadata": {"k\u0001": "\u007f"}},
     ],
 )
-def test_what_is_not_honoured_yet_is_refused_with_these_words(
-    api: Api, fields: dict[str, Any], param: str
+def test_i18_what_is_odd_and_can_be_kept_is_kept_on_both_stores(
+    api: Api, fields: dict[str, Any]
 ) -> None:
-    message = refused(api.post("/v1/batches", json=submission() | fields), 422, param)
-    assert "not supported yet" in message
+    batch = api.submit("a", **fields)
+    assert api.get("/v1/batches").json()["data"][0]["id"] == batch["id"]
 
 
-def test_what_is_not_honoured_yet_may_be_asked_not_to_be(api: Api) -> None:
-    fields = dict.fromkeys(("blend", "mesh", "sample", "stop_if_failed_percent", "template"))
-    batch = api.submit("a", cache=False, retention="keep", input_file_id=None, **fields)
-    assert batch["state"] == "queued"
+@on_sqlite
+def test_a_jobs_variables_are_refused_as_not_supported_yet(api: Api) -> None:
+    jobs = [{"vars": {"question": "a"}}]
+    answer = api.post("/v1/batches", json=submission() | {"jobs": jobs})
+    assert "not supported yet" in refused(answer, 422, "jobs[0].vars")
 
 
+@on_sqlite
 def test_a12_whose_a_batch_is_nobody_says_in_a_body(api: Api) -> None:
     refused(api.post("/v1/batches", json=submission(account_id="acct_x")), 422, "account_id")
 
 
+@on_sqlite
 def test_a_provider_without_a_key_says_how_to_set_one(api: Api) -> None:
     answer = api.post("/v1/batches", json=submission(models=["openai/gpt-4o"]))
     assert "overnight keys set openai" in refused(answer, 422, "models")
@@ -228,17 +214,13 @@ def test_a_provider_without_a_key_says_how_to_set_one(api: Api) -> None:
 
 def test_credits_that_do_not_suffice_are_said(api: Api) -> None:
     with api.engine.store.transaction() as tx:
-        tx.run(
-            api.engine.store.sql(
-                "INSERT INTO lane (id, account_id, provider, billed, state, created_at) "
-                "VALUES ('lane_p', NULL, 'openai', 'credits', 'open', {now})"
-            )
-        )
+        make_lane(tx, None, "openai")
     answer = api.post("/v1/batches", json=submission(models=["openai/gpt-4o"]))
     assert "credits" in refused(answer, 402)
     assert batches_in(api) == 0
 
 
+@on_sqlite
 def test_a_webhook_to_a_private_address_is_refused(api: Api) -> None:
     webhook = {"url": "https://169.254.169.254/"}
     refused(api.post("/v1/batches", json=submission(webhook=webhook)), 422, "webhook.url")

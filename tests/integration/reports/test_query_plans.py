@@ -1,0 +1,173 @@
+"""Every query of a report goes by an index, on both stores.
+
+What is read is a small part of a store that knows its statistics. PostgreSQL is told to avoid
+sequential scans, so that one that is left has no index to go by; an index that is read from
+end to end is none either.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import Session, select
+
+from app.db import Store
+from app.models import Account, Job
+from app.reports.jobs import job_view
+from app.reports.leaderboard import report
+from app.reports.progress import batch_view, list_batches
+from app.reports.results import Selection, result_page
+from tests.factories import make_account, make_backlog, make_batch, make_call, make_job, make_lane
+from tests.factories.bulk import analyze, make_big_batch
+
+GROWING = {
+    "attempt", "backlog", "batch", "call", "completion", "job", "stored_text", "usage", "verdict",
+}  # fmt: skip
+#: An index of nothing but what workers hold is short, and may be read from end to end.
+SHORT = "ix_call_held"
+Recorded = dict[str, Any]
+Read = Callable[[Session, str, str], object]
+
+
+@contextmanager
+def recorded(store: Store) -> Iterator[Recorded]:
+    """Every statement, with the parameters it last had."""
+    seen: Recorded = {}
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        seen[statement] = parameters
+
+    sa.event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(store.engine, "before_cursor_execute", note)
+
+
+def plan_of(store: Store, statement: str, parameters: Any) -> tuple[set[str], set[str]]:
+    """The growing tables that are read from end to end, and the indexes that are used."""
+    with store.engine.connect() as connection:
+        if store.is_sqlite:
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            return _of_sqlite([row[-1] for row in rows])
+        connection.exec_driver_sql("SET enable_seqscan = off")
+        explained = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+        found = explained.scalar_one()
+        return _of_postgres(json.loads(found) if isinstance(found, str) else found)
+
+
+def _of_sqlite(lines: list[str]) -> tuple[set[str], set[str]]:
+    text = "\n".join(line for line in lines if SHORT not in line)
+    scans = set(re.findall(r"SCAN (\w+)", text))
+    return scans & GROWING, set(re.findall(r"INDEX (\w+)", "\n".join(lines)))
+
+
+def _of_postgres(plans: list[dict[str, Any]]) -> tuple[set[str], set[str]]:
+    scans, indexes = set(), set()
+    nodes = [plan["Plan"] for plan in plans]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        index = node.get("Index Name")
+        indexes |= {index} if index else set()
+        is_whole = "Index Cond" not in node and index != SHORT
+        if node["Node Type"] == "Seq Scan" or (index and is_whole):
+            scans.add(node.get("Relation Name", index))
+    return {name for name in scans if name in GROWING or "_" in name}, indexes
+
+
+@pytest.fixture
+def batch_id(store: Store, account: Account) -> str:
+    """A small batch among larger ones, some of it under way, that retries another."""
+    with store.transaction() as tx:
+        others = make_account(tx)
+    for _ in range(3):
+        make_big_batch(store, others, 1_000)
+    retried = make_big_batch(store, account, 50)
+    batch_id = make_big_batch(store, account, 50)
+    with store.transaction() as tx:
+        batch = make_batch(tx, others, cap_nanos=10)  # and one that waits
+        lane = make_lane(tx, others, "openai")
+        job = make_job(tx, batch, state="running")
+        make_call(tx, job, "openai/a", state="queued", worst_nanos=20)
+        make_call(tx, job, "openai/b", state="sending")
+        make_backlog(tx, batch, lane, "a")
+        tx.execute(
+            sa.text(
+                "UPDATE batch SET retry_of = :old, state = 'running', cap_nanos = 1 WHERE id = :id"
+            ),
+            {"old": retried, "id": batch_id},
+        )
+        tx.execute(
+            sa.text("UPDATE job SET state = 'queued' WHERE batch_id = :id AND position > 40"),
+            {"id": batch_id},
+        )
+        tx.execute(sa.text("UPDATE batch SET jobs_succeeded = 41 WHERE id = :id"), {"id": batch_id})
+        own = make_lane(tx, account, "openai")
+        make_backlog(tx, tx.get_one(type(batch), batch_id), own, "a", wait_reason="backoff")
+    analyze(store)
+    return batch_id
+
+
+def one_job(session: Session, account_id: str, batch_id: str) -> object:
+    job_id = session.exec(select(Job.id).where(Job.batch_id == batch_id, Job.position == 7)).one()
+    return job_view(session, account_id, job_id)
+
+
+READS: dict[str, tuple[Read, set[str]]] = {
+    "batch": (
+        batch_view,
+        {"ix_backlog_batch_id", "ix_call_due", "ix_call_held", "ix_job_to_plan"},
+    ),
+    "list": (
+        lambda session, account_id, batch_id: list_batches(session, account_id, batch_id, 10),
+        {"ix_batch_account"},
+    ),
+    "page": (
+        lambda session, account_id, batch_id: result_page(session, account_id, batch_id, 10, 20),
+        {"uq_job_batch_id_position", "ix_call_job_id"},
+    ),
+    "closed": (
+        lambda session, account_id, batch_id: result_page(
+            session, account_id, batch_id, 10, 20, Selection(only_closed=True)
+        ),
+        {"uq_job_batch_id_position", "ix_call_job_id"},
+    ),
+    "joined": (
+        lambda session, account_id, batch_id: result_page(
+            session, account_id, batch_id, 10, 20, Selection(joined=True)
+        ),
+        {"uq_job_batch_id_position", "uq_job_batch_id_custom_id", "ix_call_job_id"},
+    ),
+    "job": (one_job, {"ix_call_job_id"}),
+    "report": (report, {"ix_usage_batch_id", "ix_verdict_batch_id", "ix_call_job_id"}),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_what_is_read_is_looked_up(
+    store: Store, account: Account, batch_id: str, read: str
+) -> None:
+    run, wanted = READS[read]
+    with recorded(store) as statements, store.read() as session:
+        run(session, account.id, batch_id)
+    used: set[str] = set()
+    for statement, parameters in statements.items():
+        scans, indexes = plan_of(store, statement, parameters)
+        assert scans == set(), statement
+        used |= indexes
+    if not store.is_sqlite:  # SQLite calls the index of a constraint by a number
+        assert wanted <= used
+
+
+def test_a_query_without_an_index_would_be_noticed(store: Store, batch_id: str) -> None:
+    for statement in (
+        "SELECT id FROM call WHERE message = 'nothing'",
+        "SELECT id FROM call ORDER BY id",
+    ):
+        scans, _ = plan_of(store, statement, ())
+        assert scans != set()
