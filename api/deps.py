@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Header, Path, Request, Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
@@ -110,6 +110,7 @@ FileId = Annotated[str, Depends(_file_id)]
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
 WithServices = Annotated[Services, Depends(services_of)]
 WithSenders = Annotated[SenderSet, Depends(senders_of)]
-Reader = Annotated[Principal, Depends(Authenticated(Scope.READ))]
-Submitter = Annotated[Principal, Depends(Authenticated(Scope.SUBMIT))]
-Admin = Annotated[Principal, Depends(Authenticated(Scope.ADMIN))]
+# Each scope twice: for the door, and for its description.
+Reader = Annotated[Principal, Security(Authenticated(Scope.READ), scopes=[Scope.READ.value])]
+Submitter = Annotated[Principal, Security(Authenticated(Scope.SUBMIT), scopes=[Scope.SUBMIT.value])]
+Admin = Annotated[Principal, Security(Authenticated(Scope.ADMIN), scopes=[Scope.ADMIN.value])]

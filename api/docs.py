@@ -54,6 +54,8 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
         for content in part.get("content", {}).values()
     ]
     rows = [(name, _type_of(one)) for name, one in takes]
+    for scopes in operation.get("security", ()):
+        rows.insert(0, ("scope", escape(", ".join(scopes["apiKey"]))))
     return f"<h2>{title}</h2><p>{words}</p>{_table(rows)}"
 
 

@@ -31,7 +31,7 @@ async def healthz() -> Response:
     return answer(Health())
 
 
-@router.get("/readyz", **answers(ReadyView))
+@router.get("/readyz", **answers(ReadyView, also=503))
 def readyz(services: WithServices) -> Response:
     """Whether the store can be used; work goes on without the broker."""
     found = readiness(services)

@@ -5,9 +5,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
-from api.deps import Authenticated
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
 from api.v1.provider_keys import KeyBody
@@ -83,9 +81,6 @@ def _described(app: FastAPI) -> dict[str, Any]:
         "required": True,
         "content": {"multipart/form-data": {"schema": _FORM}},
     }
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            _say_scope(found["paths"], route)
     return found
 
 
@@ -100,18 +95,3 @@ def _submission() -> dict[str, Any]:
     }
     return {**definitions, "BatchSubmission": schema}
 
-
-def _say_scope(paths: dict[str, Any], route: APIRoute) -> None:
-    """Which scope a key needs, where people look for it."""
-    scopes = [
-        dependency.call.scope.value
-        for dependency in route.dependant.dependencies
-        if isinstance(dependency.call, Authenticated)
-    ]
-    for method in route.methods or ():
-        for scope in scopes:
-            operation = paths[route.path][method.lower()]
-            operation["x-scope"] = scope
-            operation["description"] = (
-                f"{operation.get('description', '')}\n\nScope: {scope}.".strip()
-            )

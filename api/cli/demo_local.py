@@ -21,8 +21,12 @@ JUDGED_TEMPERATURES = (0.1, 1.3)
 CRITERIA = ("answers what was asked", "clear")
 ANSWER_TOKENS_MAX = 80
 VERDICT_TOKENS_MAX = 500
-#: The server answers one request at a time; a second one waits there, ready.
-IN_FLIGHT = 2
+#: A parameter of this server's own, passed on as it is: without it, so small a model repeats
+#: itself until its tokens are used up.
+REPEAT_PENALTY = 1.15
+SEED = 7
+#: The server answers one request at a time; so none waits there, and latency is latency.
+IN_FLIGHT = 1
 _WEBHOOK_MAX_S = 15.0
 _ADDRESS = re.compile(rb"https?://\S+")
 
@@ -57,7 +61,16 @@ def show_local(jobs_max: int | None) -> Facts:
         demo_system(workers=1, in_flight=IN_FLIGHT) as system,
     ):
         base_url = f"{server.wait_for(_ADDRESS).decode()}/v1"
-        system.command("keys", "set", PROVIDER, "--base-url", base_url, "--no-key")
+        system.command(
+            "keys",
+            "set",
+            PROVIDER,
+            "--base-url",
+            base_url,
+            "--no-key",
+            "--in-flight",
+            str(IN_FLIGHT),
+        )
         client = system.client
         with receiver(client.get("/v1/webhooks/secret")["secret"]) as endpoint:
             compared = _compare(client, prompts, endpoint.url)
@@ -94,10 +107,22 @@ def _compare(client: Client, prompts: list[dict[str, Any]], webhook_url: str) ->
 
 def _judge(client: Client, prompts: list[dict[str, Any]], webhook_url: str) -> dict[str, Any]:
     body = _body("judge", JUDGED_TEMPERATURES, prompts, webhook_url)
-    judge = {"model": f"{PROVIDER}/{MODEL}", "params": {"max_tokens": VERDICT_TOKENS_MAX}}
+    params = {
+        "temperature": 0,
+        "max_tokens": VERDICT_TOKENS_MAX,
+        "extra": {"repeat_penalty": REPEAT_PENALTY},
+    }
+    judge = {"model": f"{PROVIDER}/{MODEL}", "params": params}
     body["judge"] = {"judges": [judge], "criteria": list(CRITERIA), "allow_self": True}
     batch = _run(client, body)
-    check_answers(results_of(client, batch["id"]))
+    results = results_of(client, batch["id"])
+    check_answers(results)
+    rows = (
+        (job["custom_id"], score["label"], score["score"], short(score["reasoning"]))
+        for job in results
+        for score in job["verdict"]["scores"]
+    )
+    show_table(("prompt", "temperature", "score", "what the judge wrote"), rows, right=("score",))
     report = client.get(f"/v1/batches/{batch['id']}/report")
     show_leaderboard(report)
     print("* judged by the same model")
@@ -118,7 +143,7 @@ def _body(
             }
             for temperature in temperatures
         ],
-        "params": {"max_tokens": ANSWER_TOKENS_MAX},
+        "params": {"max_tokens": ANSWER_TOKENS_MAX, "seed": SEED},
         "jobs": prompts,
         "webhook": {"url": webhook_url},
     }

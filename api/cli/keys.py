@@ -64,9 +64,9 @@ def check_key(provider: Provider, *, as_json: AsJson = False) -> None:
     if as_json:
         show_json(answer)
     elif answer["ok"]:
-        print(f"{provider}: ok")
+        print(f"{provider}: {answer['detail']}")
     if not answer["ok"]:
-        raise Failure(f"{provider}: {answer.get('message') or answer.get('reason')}")
+        raise Failure(f"{provider}: {answer['detail']}")
 
 
 @group.command("remove")

@@ -72,19 +72,27 @@ def summary_of(batch: Batch) -> str:
     ends = [
         f"{jobs[end]} {end}" for end in ("succeeded", "failed", "cancelled", "expired") if jobs[end]
     ]
-    cost = batch["cost"]
-    unpriced = f", {cost['unpriced_calls']} calls without a price" if cost["unpriced_calls"] else ""
     return (
         f"{batch['id']} {batch['state']}: {', '.join(ends) or 'no job'} of {jobs['total']} jobs, "
-        f"{batch['counts']['calls']['closed']} calls, {dollars(cost['spent_nanos'])}{unpriced}"
+        f"{batch['counts']['calls']['closed']} calls, {cost_of(batch)}"
     )
+
+
+def cost_of(batch: Batch) -> str:
+    """What a batch has cost so far; calls without a known price are not taken for free."""
+    spent, unpriced = batch["cost"]["spent_nanos"], batch["cost"]["unpriced_calls"]
+    if unpriced == 0:
+        return dollars(spent)
+    if spent == 0:
+        return "cost unknown"
+    return f"{dollars(spent)} and {unpriced} calls without a price"
 
 
 def words_of(batch: Batch) -> str:
     """How far a batch is, in a few words."""
     calls, eta_s = batch["counts"]["calls"], batch["eta_s"]
     parts = [batch["state"], f"{calls['closed']}/{calls['total']} calls"]
-    parts.append(dollars(batch["cost"]["spent_nanos"]))
+    parts.append(cost_of(batch))
     failed = batch["counts"]["jobs"]["failed"]
     if failed:
         parts.append(f"{failed} jobs failed")

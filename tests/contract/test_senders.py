@@ -128,7 +128,7 @@ async def test_p5_no_answer_in_time_leaves_the_outcome_unknown(
     error = await outcome(sender, request_to(provider.url), deadline_s=0.5)
     assert isinstance(error, OutcomeUnknownError)
     assert error.reason == "timeout"
-    assert 0.4 < time.monotonic() - began < 2
+    assert 0.4 < time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("abort", [False, True])
@@ -171,7 +171,7 @@ async def test_p8_a_slow_drip_is_cut_at_the_total_deadline(
     error = await outcome(sender, request_to(provider.url), deadline_s=0.5)
     assert isinstance(error, OutcomeUnknownError)
     assert error.reason == "timeout"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
 
 
 async def test_p8_a_request_that_is_given_up_leaves_no_connection_behind(

@@ -66,10 +66,10 @@ def test_a_mean_has_its_interval_within_the_scale(second: ContestantView) -> Non
 def test_a_tie_is_shared_between_its_winners(first: ContestantView, second: ContestantView) -> None:
     for row in (first, second):
         assert row.win_share is not None
-        # 1.5 of 3; Wilson with z = 1.96 gives 0.5 -+ 0.3749.
+        # 1.5 of 3; Wilson with z = 1.96 gives 0.5 -+ 0.37467.
         assert row.win_share.value == 0.5
-        assert row.win_share.low == pytest.approx(0.12506, abs=1e-4)
-        assert row.win_share.high == pytest.approx(0.87494, abs=1e-4)
+        assert row.win_share.low == pytest.approx(0.12533, abs=1e-5)
+        assert row.win_share.high == pytest.approx(0.87467, abs=1e-5)
 
 
 def test_a_failure_is_counted_as_such_and_not_scored(

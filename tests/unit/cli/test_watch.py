@@ -57,9 +57,15 @@ def test_a_summary_says_what_came_of_the_jobs_and_what_they_cost() -> None:
     batch = batch_view(jobs={"succeeded": 3, "failed": 1})
     batch["cost"]["unpriced_calls"] = 2
     assert summary_of(batch) == (
-        "batch_1 completed: 3 succeeded, 1 failed of 4 jobs, 8 calls, $0.0125, "
-        "2 calls without a price"
+        "batch_1 completed: 3 succeeded, 1 failed of 4 jobs, 8 calls, "
+        "$0.0125 and 2 calls without a price"
     )
+
+
+def test_calls_without_a_price_are_not_taken_for_free() -> None:
+    batch = batch_view()
+    batch["cost"] = {"spent_nanos": 0, "unpriced_calls": 8}
+    assert "cost unknown" in summary_of(batch)
 
 
 def test_what_a_batch_waits_for_is_said() -> None:
