@@ -14,9 +14,11 @@ from app.domain.errors import (
     ProviderRefusedError,
     SealError,
 )
+from app.domain.states import Billed
+from app.domain.wire import Sender
 from app.net import parse_trusted
 from app.pipeline.dispatch import Prepared
-from app.pipeline.outcomes import Finished, Policy, answered, erred
+from app.pipeline.outcomes import ClaimedCall, Finished, Policy, answered, erred
 from app.pipeline.services import Services
 from app.providers import registry
 from app.providers.base import CallInput
@@ -86,8 +88,7 @@ class Carrier:
             attempt=call.epoch,
         )
         request = adapter.build(given, credential)
-        kind = registry.sender_kind(call.provider, credential.base_url, self._trusted)
-        response = await self._senders.of(kind).send(request, self._timeout_s)
+        response = await self._sender_for(call, credential).send(request, self._timeout_s)
         latency_ms = _ms(asyncio.get_running_loop().time() - started)
         completion = adapter.read(response, given, credential)
         finished = answered(call, completion, latency_ms)
@@ -97,6 +98,13 @@ class Carrier:
             finished.cost_nanos = price.cost_nanos(completion.usage)
             finished.price_version = price.version
         return finished
+
+    def _sender_for(self, call: ClaimedCall, credential: Credential) -> Sender:
+        if call.billed is Billed.CREDITS:
+            # A platform credential's URL is the operator's own: there is nothing to guard.
+            return self._senders.of(registry.SenderKind.FAST)
+        kind = registry.sender_kind(call.provider, credential.base_url, self._trusted)
+        return self._senders.of(kind)
 
     async def _credential(self, prepared: Prepared) -> Credential:
         key = (prepared.call.lane_id, prepared.provider_key_id, prepared.base_url)

@@ -19,6 +19,8 @@ POLL_S = 0.5
 #: A batch that takes the night need not be asked about twice a second.
 POLL_LATER_S = 2.0
 _LATER_AFTER_S = 120.0
+#: Without a terminal, a line says that it goes on though no job was closed.
+_LINES_EVERY_S = 10.0
 #: An API that restarts meanwhile is waited for.
 _UNREACHABLE_MAX_S = 60.0
 
@@ -155,13 +157,16 @@ def _view() -> Iterator[Callable[[Batch], None]]:
 
 
 def _lines() -> Callable[[Batch], None]:
-    last = ""
+    told: tuple[object, ...] = ()
+    told_at = 0.0
 
     def show(batch: Batch) -> None:
-        nonlocal last
-        line = f"{closed_jobs(batch)}/{batch['counts']['jobs']['total']} jobs · {words_of(batch)}"
-        if line != last:
-            note(line)
-            last = line
+        nonlocal told, told_at
+        now = time.monotonic()
+        news = (batch["state"], closed_jobs(batch), batch["waiting_on"])
+        if news != told or now - told_at > _LINES_EVERY_S:
+            total = batch["counts"]["jobs"]["total"]
+            note(f"{closed_jobs(batch)}/{total} jobs · {words_of(batch)}")
+            told, told_at = news, now
 
     return show

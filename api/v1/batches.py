@@ -21,7 +21,7 @@ from app.reports.views import BatchView
 router = APIRouter(prefix="/batches", tags=["batches"])
 
 
-@router.post("", **answers(BatchView, 201, body="BatchSubmission"))
+@router.post("", **answers(BatchView, 201, also=200, body="BatchSubmission"))
 def submit_batch(
     principal: Submitter,
     services: WithServices,
@@ -80,7 +80,7 @@ def resume_batch(principal: Submitter, services: WithServices, batch_id: BatchId
     return _shown(services, principal.account_id, batch_id)
 
 
-@router.post("/{batch_id}/retry", **answers(BatchView, 201))
+@router.post("/{batch_id}/retry", **answers(BatchView, 201, also=200))
 def retry_batch(
     principal: Submitter,
     services: WithServices,

@@ -39,7 +39,13 @@ class ReportQuery(Query):
     format: Literal["json", "html"] = "json"
 
 
-@router.get("/results", **answers(ResultPage))
+_TOLD = answers(ResultPage)
+_TOLD["responses"][200]["content"]["application/jsonl"] = {
+    "schema": {"type": "string", "description": "A ResultLine a line."}
+}
+
+
+@router.get("/results", **_TOLD)
 def results(
     principal: Reader,
     services: WithServices,

@@ -8,7 +8,7 @@ from app.net import GuardedSender
 from app.providers.senders import FastSender, HttpxSender
 
 CAP_BYTES = 1_000_000
-CONNECT_TIMEOUT_S = 0.5
+CONNECT_TIMEOUT_S = 1.0
 DEADLINE_S = 5.0
 CANARY = "sk-canary-0123456789"
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'

@@ -1,0 +1,91 @@
+"""A report reads as a leaderboard with costs, and what is not known is not nothing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api.cli.failure import ExitCode
+from api.cli.report import show_report
+from tests.fakes.api import FakeApi
+from tests.unit.cli.conftest import Overnight
+
+
+def entry(label: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "rank": 1,
+        "label": label,
+        "answered": 40,
+        "failed": 2,
+        "missing": 1,
+        "score": {"value": 7.25, "low": 7.0, "high": 7.5, "prompts": 40},
+        "win_share": {"value": 0.5, "low": 0.4, "high": 0.6, "prompts": 40},
+        "self_judged": False,
+        "latency_p50_ms": 800,
+        "latency_p95_ms": 2100,
+        "input_tokens": 1200,
+        "output_tokens": 34000,
+        "cost_nanos": 5_000_000,
+        "cost_per_answer_nanos": 125_000,
+    }
+    return row | changes
+
+
+def report(*entries: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    view = {
+        "mode": "judge",
+        "leaderboard": list(entries),
+        "judges": [{"label": "simulated/judge", "cost_nanos": None}],
+        "cost": {"spent_nanos": 5_000_000, "possible_duplicate_nanos": 0},
+        "notes": ["Simulated models took part."],
+    }
+    return view | changes
+
+
+def shown(capsys: pytest.CaptureFixture[str], found: dict[str, Any], **truth: float) -> str:
+    show_report(found, truth or None)
+    return capsys.readouterr().out
+
+
+def test_a_model_s_row_has_its_score_with_its_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, report(entry("a/b")))
+    for part in ("a/b", "7.25", "7.00 to 7.50", "50 %", "800 ms", "2.1 s", "$0.005", "34,000"):
+        assert part in text
+
+
+def test_a_score_by_itself_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "7.25*" in shown(capsys, report(entry("a/b", self_judged=True)))
+
+
+def test_a_model_without_a_score_is_still_there(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, report(entry("a/b", rank=None, score=None, win_share=None)))
+    assert "a/b" in text
+    assert "None" not in text
+
+
+def test_an_unknown_cost_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unknown" in shown(capsys, report(entry("a/b", cost_nanos=None)))
+
+
+def test_without_judges_there_are_no_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, report(entry("a/b", score=None, win_share=None), mode="compare"))
+    assert "score" not in text
+
+
+def test_the_truth_stands_beside_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "8.5" in shown(capsys, report(entry("gold")), gold=8.5)
+
+
+def test_notes_and_possible_duplicate_spend_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    cost = {"spent_nanos": 5_000_000, "possible_duplicate_nanos": 1_000_000}
+    text = shown(capsys, report(entry("a/b"), cost=cost))
+    assert "Simulated models took part." in text
+    assert "possible duplicate spend: $0.001" in text
+
+
+def test_programs_get_the_report_as_it_is(
+    overnight: Overnight, api: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.answer("GET /v1/batches/batch_1/report", report(entry("a/b")))
+    assert overnight("report", "batch_1", "--json") == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out) == report(entry("a/b"))
