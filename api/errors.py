@@ -103,12 +103,12 @@ async def _on_rejected(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     """A query or path that FastAPI refused; what was sent is not repeated."""
-    problems: list[dict[str, Any]] = list(getattr(error, "errors", list)())
-    first = problems[0] if problems else {"loc": (), "msg": "The request is not valid"}
+    problems = error.errors() if isinstance(error, RequestValidationError) else ()
+    first: dict[str, Any] = dict(problems[0]) if problems else {"loc": (), "msg": str(error)}
     param = ".".join(str(part) for part in first["loc"][1:]) or None
     said = "is not a parameter of this route"
     if first.get("type") != "extra_forbidden":
-        said = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
+        said = first["msg"][:1].lower() + first["msg"][1:]
     message = f"{param}: {said}" if param else said
     detail = _detail(request, "invalid_request", message, param)
     return error_answer(HTTPStatus.UNPROCESSABLE_ENTITY, detail)

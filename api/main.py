@@ -1,7 +1,7 @@
 """The HTTP API as one application: `uvicorn --factory api.main:create_app`."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from importlib.metadata import version
 
 import structlog
@@ -77,12 +77,15 @@ def _start() -> Services:
     """
     settings = load_settings()
     configure_logging(settings)
-    services = build_services(settings)
-    with services.store.read() as session:
-        services.store.now(session)
-    check_schema(services.store.engine)
-    check_vault(services.store, services.vault)
-    with services.store.transaction() as tx:
-        ensure_platform_lanes(tx, settings)
+    with ExitStack() as undo:
+        services = build_services(settings)
+        undo.callback(services.store.close)
+        with services.store.read() as session:
+            services.store.now(session)
+        check_schema(services.store.engine)
+        check_vault(services.store, services.vault)
+        with services.store.transaction() as tx:
+            ensure_platform_lanes(tx, settings)
+        undo.pop_all()
     log.info("api_started")
     return services

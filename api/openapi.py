@@ -94,4 +94,3 @@ def _submission() -> dict[str, Any]:
         "items": {"$ref": _REF.format(name="JobLine")},
     }
     return {**definitions, "BatchSubmission": schema}
-

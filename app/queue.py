@@ -74,6 +74,11 @@ class BrokerQueue:
             self._paused_until = time.monotonic() + _BROKER_PAUSE_S
             log.warning("broker_unavailable", error=type(error).__name__)
 
+    def close(self) -> None:
+        """Close every connection."""
+        if isinstance(self.broker, RedisBroker):
+            self.broker.client.close()
+
 
 def send_after_commit(tx: Committing, queue: Queue, step: Step, *ids: str) -> None:
     """Say that there is work for a step, once the transaction that made it is durable."""

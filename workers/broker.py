@@ -21,6 +21,7 @@ IDLE_S = 1.0
 BUSY_S = 0.02
 _RECONNECT_S = 1.0
 _HEARTBEAT_S = 2.0
+_SIDE_STOP_S = 2.0
 
 
 class Nudge:
@@ -108,7 +109,7 @@ class Side(threading.Thread):
                 self._stopping.wait(_RECONNECT_S)
 
     def stop(self) -> None:
-        """End soon; not waited for."""
+        """End soon."""
         self._stopping.set()
 
     def wait(self, seconds: float) -> bool:
@@ -161,4 +162,7 @@ class Hands:
         self._broker.nudge.give()
         started = time.monotonic()
         self._worker.stop(timeout=round(timeout_s * 1000))
+        for side in self._sides:
+            side.join(timeout=_SIDE_STOP_S)
+        self._broker.client.close()
         log.info("hands_stopped", seconds=round(time.monotonic() - started, 2))

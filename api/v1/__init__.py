@@ -4,6 +4,6 @@ from fastapi import APIRouter
 
 from api.v1 import batches, files, jobs, models, money, provider_keys, results, webhooks
 
-router = APIRouter(prefix="/v1")
+router = APIRouter()
 for part in (batches, results, jobs, files, models, provider_keys, money, webhooks):
     router.include_router(part.router)

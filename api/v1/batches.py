@@ -18,7 +18,7 @@ from app.pipeline.upload import stored_lines
 from app.reports.progress import batch_view, list_batches
 from app.reports.views import BatchView
 
-router = APIRouter(prefix="/batches", tags=["batches"])
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 
 @router.post("", **answers(BatchView, 201, also=200, body="BatchSubmission"))

@@ -18,7 +18,7 @@ from app.domain.errors import InvalidRequestError, TooLargeError
 from app.files import CHUNK_BYTES
 from app.pipeline.upload import FILE_BYTES_MAX, own_file, upload
 
-router = APIRouter(prefix="/files", tags=["files"])
+router = APIRouter(prefix="/v1/files", tags=["files"])
 
 #: What a form adds to its file.
 _FORM_BYTES_MAX = 64 * 1024

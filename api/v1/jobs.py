@@ -7,7 +7,7 @@ from api.deps import JobId, Reader, WithServices
 from app.reports.jobs import job_view
 from app.reports.views import JobView
 
-router = APIRouter(prefix="/jobs", tags=["results"])
+router = APIRouter(prefix="/v1/jobs", tags=["results"])
 
 
 @router.get("/{job_id}", **answers(JobView))

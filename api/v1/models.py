@@ -6,7 +6,7 @@ from api.answers import answer, answers
 from api.deps import Reader, WithServices
 from app.pipeline.offers import Offers, offers
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 @router.get("", **answers(Offers))

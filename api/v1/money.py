@@ -10,7 +10,7 @@ from api.v1.queries import TransactionsQuery
 from api.views import CreditsView, TransactionPage, TransactionView
 from app.billing.ledger import balance_of, transactions_of
 
-router = APIRouter(prefix="/credits", tags=["money"])
+router = APIRouter(prefix="/v1/credits", tags=["money"])
 
 
 @router.get("", **answers(CreditsView))

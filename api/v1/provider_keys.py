@@ -13,7 +13,7 @@ from app.pipeline.keys import KeyCheck, check_key, delete_key, list_keys, set_ke
 from app.vault.lanes import LaneLimits
 from app.vault.provider_keys import KeySetting, clean_key
 
-router = APIRouter(prefix="/settings/keys", tags=["settings"])
+router = APIRouter(prefix="/v1/settings/keys", tags=["settings"])
 
 
 class KeyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

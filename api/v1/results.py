@@ -16,7 +16,7 @@ from app.reports.leaderboard import report
 from app.reports.report_views import ReportView
 from app.reports.results import Selection, result_page, stream_results
 
-router = APIRouter(prefix="/batches/{batch_id}", tags=["results"])
+router = APIRouter(prefix="/v1/batches/{batch_id}", tags=["results"])
 
 POSITION_MAX = 2**31 - 1
 PAGE_MAX = 1000

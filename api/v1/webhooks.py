@@ -7,7 +7,7 @@ from api.deps import Admin, WithServices
 from api.views import WebhookSecretView
 from app.pipeline.accounts import webhook_secret_of
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
 @router.get("/secret", **answers(WebhookSecretView))

@@ -60,6 +60,11 @@ class Child:
         """Whether it has not ended yet."""
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, or minus the signal that ended it; None while it runs."""
+        return self._process.poll()
+
     def wait_until(self, is_ready: Callable[[], bool], *, timeout_s: float = START_MAX_S) -> None:
         """Return as soon as it is ready; raise with the end of its log if it can't be."""
         wait_for(lambda: is_ready() or not self.is_running, timeout_s=timeout_s)

@@ -134,9 +134,7 @@ def test_what_cannot_be_written_is_still_logged(capsys: pytest.CaptureFixture[st
     assert line["text"] == "\\ud800"
 
 
-def test_o2_work_goes_on_where_nothing_can_be_written(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_o2_work_goes_on_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         def write(self, _text: str) -> None:
             raise OSError(28, "No space left on device")

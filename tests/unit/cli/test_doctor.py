@@ -102,7 +102,8 @@ def test_a_lost_master_key_is_not_replaced(healthy: Path) -> None:
     assert not (healthy / KEY_FILE).exists()
 
 
-def test_an_older_schema_is_to_be_migrated(healthy: Path) -> None:
+@pytest.mark.usefixtures("healthy")
+def test_an_older_schema_is_to_be_migrated() -> None:
     store = Store(load_settings().store_url)
     with store.transaction() as tx:
         tx.connection().exec_driver_sql("DELETE FROM alembic_version")
