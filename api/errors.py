@@ -98,6 +98,9 @@ async def _on_rejected(request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(error.retry_after_s)
     kind = getattr(error, "type", "invalid_request")
     detail = _detail(request, kind, str(error), getattr(error, "param", None))
+    if str(error) == type(error).__doc__:
+        # Our own words, which may say what a key looks like.
+        detail = msgspec.structs.replace(detail, message=str(error))
     return error_answer(status_of(error), detail, headers)
 
 
@@ -118,12 +121,21 @@ async def _on_framework(request: Request, error: Exception) -> Response:
     """No such route, a method it does not have, and the like."""
     status = int(getattr(error, "status_code", 500))
     headers = dict(getattr(error, "headers", None) or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _methods_at(request)
     message = {
         404: "there is no such route; GET /docs lists them",
-        405: f"{request.method} is not possible here; allowed: {headers.get('Allow', 'nothing')}",
+        405: f"{request.method} is not possible here; allowed: {headers.get('Allow')}",
     }.get(status, str(getattr(error, "detail", "")))
     kind = _FRAMEWORK_TYPES.get(HTTPStatus(status), "invalid_request")
     return error_answer(status, _detail(request, kind, message, None), headers)
+
+
+def _methods_at(request: Request) -> str:
+    """Every method of a path: the framework knows but those of the first route that has it."""
+    path = getattr(request.scope.get("route"), "path", "")
+    described = request.app.openapi()["paths"].get(path, {"get": None})
+    return ", ".join(sorted(method.upper() for method in described))
 
 
 def _detail(request: Request, kind: str, message: str, param: str | None) -> ErrorDetail:

@@ -78,6 +78,11 @@ class Flight:
         """How many calls are on their way."""
         return len(self._calls)
 
+    @property
+    def call_ids(self) -> set[str]:
+        """Which calls are on their way."""
+        return {prepared.call.id for prepared in self._calls.values()}
+
     def launch_all(self, calls: Sequence[Prepared]) -> None:
         """Send them, but for a suspect beside another: its death could not be told from theirs."""
         suspects = any(one.call.crash_count >= SUSPECT_CRASHES for one in self._calls.values())

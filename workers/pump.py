@@ -17,12 +17,14 @@ from app.limits.governor import Governor
 from app.limits.lanes import LaneLimits
 from app.pipeline.backlog import Entry, due_backlog, rest
 from app.pipeline.dispatch import Claim, Room, claim
-from app.pipeline.outcomes import Policy
+from app.pipeline.outcomes import Policy, given_back
+from app.pipeline.reconcile import held_by
 from app.pipeline.record import record
 from app.pipeline.services import Services
 from workers.choose import INTERACTIVE_RESERVE, Key, choose
 from workers.flight import Flight
 from workers.lease import Lease
+from workers.waits import Waits
 from workers.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -73,12 +75,14 @@ class Pump:
             services, lease, (governor, breaker), policy, self._writer, self._claims
         )
         self.flight.on_parked = self._forget_lane
+        self._waits = Waits(services, self._claims)
         self._entries: dict[Key, Entry] = {}
         self._not_before: dict[Key, float] = {}
         self._trials: set[tuple[str, str]] = set()
         self._tokens_each: dict[Key, int] = {}
         self._woken = asyncio.Event()
         self._stopping = False
+        self._claim_unsure = False
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._refresher: asyncio.Task[None] | None = None
@@ -135,6 +139,8 @@ class Pump:
         if not self._lease.is_good:
             await asyncio.sleep(_STORE_WAIT_S)
             return
+        if self._claim_unsure:
+            await self._give_back_unknown_claims()
         await self._read_backlog()
         claimed = 0
         for entry, wanted in await self._picks():
@@ -163,6 +169,8 @@ class Pump:
         self._woken.clear()
         entries = await self._loop.run_in_executor(self._claims, due_backlog, self._services.store)
         self._entries = {entry.key: entry for entry in entries}
+        lanes = {entry.lane_id for entry in entries}
+        await self._waits.follow(entries, await self._breaker.open_models(lanes))
         now = self._loop.time()
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
         self._tokens_each = {
@@ -216,9 +224,11 @@ class Pump:
             return 0
         got = Claim(())
         try:
+            self._claim_unsure = True
             got = await self._loop.run_in_executor(
                 self._claims, claim, self._services, self._lease.worker_id, entry, grant.granted
             )
+            self._claim_unsure = False
         finally:
             if len(got.calls) < grant.granted:
                 await self._governor.release(limits, grant.granted - len(got.calls), tokens)
@@ -226,6 +236,17 @@ class Pump:
         if got.short is not None:
             await self._run_short(entry, got.short)
         return len(got.calls)
+
+    async def _give_back_unknown_claims(self) -> None:
+        """A commit whose answer was lost may have claimed calls that nobody here knows of."""
+        held = await self._loop.run_in_executor(
+            self._claims, held_by, self._services.store, self._lease.worker_id
+        )
+        known = self.flight.call_ids | self._writer.unwritten
+        for call in held:
+            if call.id not in known:
+                self._writer.put(given_back(call, "claim_unsure"))
+        self._claim_unsure = False
 
     def _launch(self, entry: Entry, got: Claim) -> None:
         if got.calls:

@@ -1,7 +1,7 @@
 """The grouped writer: finished attempts are written together, many to a transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 import structlog
@@ -26,19 +26,17 @@ class Writer:
     Args:
         write: writes one group in one transaction; called in `executor`, one group at a time.
         executor: where blocking is allowed.
-        on_written: told of each group, on the loop, once it is durable or given up.
     """
 
     def __init__(
         self,
         write: Write,
         executor: Executor,
-        on_written: Callable[[Sequence[Finished]], Awaitable[None]] | None = None,
     ) -> None:
         self._write = write
         self._executor = executor
-        self._on_written = on_written
         self._rows: list[Finished] = []
+        self._writing: Sequence[Finished] = ()
         self._filled = asyncio.Event()
         self._full = asyncio.Event()
         self._closing = False
@@ -56,9 +54,9 @@ class Writer:
             self._full.set()
 
     @property
-    def waiting(self) -> int:
-        """Rows not yet handed to the store."""
-        return len(self._rows)
+    def unwritten(self) -> set[str]:
+        """The calls whose end is not in the store yet."""
+        return {one.call.id for one in (*self._rows, *self._writing)}
 
     async def close(self) -> None:
         """Write what is left, then end."""
@@ -78,8 +76,10 @@ class Writer:
                 self._full.clear()
             if not self._rows and not self._closing:
                 self._filled.clear()
+            self._writing = group
             if group:
                 await self._write_group(group)
+            self._writing = ()
 
     async def _wait_full(self) -> None:
         try:
@@ -102,8 +102,6 @@ class Writer:
                 log.exception("group_not_written", rows=len(group))
                 await self._isolate(group)
                 return
-        if self._on_written is not None:
-            await self._on_written(group)
 
     async def _isolate(self, group: Sequence[Finished]) -> None:
         """One bad row must not take its group down: halve until it stands alone, then fail it."""

@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from app.domain.completion import FinishReason
 from app.domain.prompt import Message, ModelRef, Params, Prompt, Variant
 from app.domain.states import CallState, Role
 from app.domain.verdict import Verdict
@@ -19,12 +20,46 @@ class JudgeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     scoring: Literal["rubric"] = "rubric"
 
 
+BlendStrategy = Literal["consensus", "council", "best_of", "chain", "moa", "self_moa"]
+MeshStrategy = Literal["rate-limit", "latency", "cost", "round-robin"]
+
+
+class BlendSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How answers become one, and by whom.
+
+    `synthesizer` None is the first model with its own parameters; `min_candidates` None is 2.
+    `layers` counts for moa, `samples` for self_moa. `vary_temperature` says that the model of
+    self_moa takes a temperature, which is then drawn for each sample unless the batch sets one.
+    """
+
+    strategy: BlendStrategy = "consensus"
+    synthesizer: Variant | None = None
+    layers: int = 1
+    samples: int = 3
+    min_candidates: int | None = None
+    vary_temperature: bool = True
+
+
+class MeshSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which models are tried where one does not answer.
+
+    `order` has labels, best first, as latency or cost was when the batch was submitted; other
+    strategies need none.
+    """
+
+    fallback: tuple[Variant, ...]
+    strategy: MeshStrategy = "rate-limit"
+    order: tuple[str, ...] = ()
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What a batch asks of every job: fixed at submit, the same for all its jobs."""
 
     mode: str
     variants: tuple[Variant, ...]
     judge: JudgeSpec | None = None
+    blend: BlendSpec | None = None
+    mesh: MeshSpec | None = None
 
 
 class JobView(msgspec.Struct, frozen=True):
@@ -39,7 +74,8 @@ class PlannedCall(msgspec.Struct, frozen=True):
     """One call a mode asks for.
 
     `messages` is None where the call asks the job's own prompt; `meta` is recorded with the
-    call and handed back with its result (a judge's shuffle, say).
+    call and handed back with its result (a judge's shuffle, say). `fail_fast`: the mode has
+    another model to try, so what could be tried again or waited for ends the call instead.
     """
 
     role: Role
@@ -48,6 +84,7 @@ class PlannedCall(msgspec.Struct, frozen=True):
     params: Params
     messages: list[Message] | None = None
     meta: dict[str, Any] | None = None
+    fail_fast: bool = False
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -57,7 +94,10 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class CallResult(msgspec.Struct, frozen=True):
-    """How one closed call of the job ended; `text` is "" where it has no completion."""
+    """How one closed call of the job ended; `text` is "" where it has no completion.
+
+    `status_code` and `latency_ms` are its last attempt's, None where nothing was sent.
+    """
 
     round: int
     role: Role
@@ -66,11 +106,45 @@ class CallResult(msgspec.Struct, frozen=True):
     text: str = ""
     error_reason: str | None = None
     meta: dict[str, Any] | None = None
+    status_code: int | None = None
+    latency_ms: int | None = None
+    finish_reason: FinishReason | None = None
 
     @property
     def succeeded(self) -> bool:
         """Whether it has an answer."""
         return self.state is CallState.SUCCEEDED
+
+
+class Synthesis(msgspec.Struct, frozen=True):
+    """What a blend came to; its text is the answer of the call that `label` names.
+
+    `sources` are the labels of the models that were asked, `candidates` those of the calls
+    whose answers went into the text, `left_out` of those that a chain could not take in.
+    `fell_back` says that the text is no synthesis but the best candidate by rule, and `reason`
+    why there was none, or why something was left out.
+    """
+
+    label: str
+    strategy: BlendStrategy
+    synthesizer: str
+    sources: list[str]
+    candidates: list[str]
+    layers: int = 1
+    fell_back: bool = False
+    reason: str | None = None
+    left_out: list[str] = []
+
+
+class RouteStep(msgspec.Struct, frozen=True):
+    """One model on a mesh's way to an answer; one that was skipped was not asked at all."""
+
+    label: str
+    model: str
+    outcome: Literal["succeeded", "failed", "skipped"]
+    reason: str | None = None
+    status_code: int | None = None
+    latency_ms: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -80,13 +154,16 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str | None = None
     message: str | None = None
     verdict: Verdict | None = None
+    synthesis: Synthesis | None = None
+    route: list[RouteStep] | None = None
 
 
 class Mode(Protocol):
     """One way to answer a prompt. Pure: no I/O, no clock, no randomness but the job's seed."""
 
     name: str
-    #: Whether `advance` reads the answers' text; the others are spared the query.
+    #: Whether `advance` reads the answers' text, or asks the job's prompt in a later round;
+    #: the others are spared the query.
     needs_text: bool
 
     def check(self, plan: Plan) -> None:
@@ -106,7 +183,7 @@ class Mode(Protocol):
         ...
 
     def later_calls(self, plan: Plan) -> Sequence[tuple[Variant, int]]:
-        """Calls that may follow the first round, each with how many earlier answers it reads.
+        """Calls there may be beyond one for each variant, each with how many answers it reads.
 
         An upper bound, used for the hold of credits at submit and for estimates.
         """

@@ -123,12 +123,16 @@ class StoredText(Table, table=True):
     """Text of a job or a call, by its id and kind: all that privacy is about is in here.
 
     `prompt` (a job's messages and reference), `request` (a call's own messages and
-    parameters, where they are not the job's), `answer`, `extra` (reasoning and tool calls).
+    parameters, where they are not the job's), `answer`, `extra` (reasoning and tool calls),
+    `synthesis` and `route` (how a job's blend or mesh came about).
     """
 
     __tablename__ = "stored_text"
     __table_args__ = (
-        CheckConstraint("kind IN ('prompt', 'request', 'answer', 'extra')", name="kind_known"),
+        CheckConstraint(
+            "kind IN ('prompt', 'request', 'answer', 'extra', 'synthesis', 'route')",
+            name="kind_known",
+        ),
     )
 
     owner_id: str = Field(sa_type=Id, primary_key=True)

@@ -46,6 +46,7 @@ class Call(Table, table=True):
     role: str = Field(sa_type=Word)
     round: int
     rank: int  # the job's position: jobs that have begun end first
+    fail_fast: bool = False  # what could be tried again ends it: its mode has another to try
     meta: str | None = Field(default=None, sa_type=LongText)
 
     state: str = Field(default=CallState.QUEUED.value, sa_type=Word)
@@ -161,3 +162,5 @@ class Backlog(Table, table=True):
     account_id: str = Field(sa_type=Id)
     due_at: datetime = Field(sa_type=UTCDateTime)
     wait_reason: str | None = Field(default=None, sa_type=Word)
+    # Since when nothing was sent though it was due, for a reason that ends calls in the end.
+    waiting_since: datetime | None = Field(default=None, sa_type=UTCDateTime)

@@ -25,13 +25,13 @@ def check_variants(plan: Plan, *, least: int, most: int) -> None:
     check_labels(plan.variants, param="models")
 
 
-def check_labels(variants: Sequence[Variant], *, param: str) -> None:
-    """Refuse variants of which two have the same label.
+def check_labels(variants: Sequence[Variant], *, param: str, taken: Sequence[Variant] = ()) -> None:
+    """Refuse variants of which two have the same label, or one has that of another field's.
 
     Raises:
         InvalidRequestError: naming the second of them.
     """
-    seen: set[str] = set()
+    seen = {variant.label for variant in taken}
     for place, variant in enumerate(variants):
         if variant.label in seen:
             where = f"{param}[{place}]"
@@ -41,16 +41,17 @@ def check_labels(variants: Sequence[Variant], *, param: str) -> None:
         seen.add(variant.label)
 
 
-def check_unjudged(plan: Plan) -> None:
-    """Refuse judges in a mode that has none, rather than ignore them.
+def check_parts(plan: Plan, *taken: str) -> None:
+    """Refuse settings of another mode, rather than ignore them.
 
     Raises:
-        InvalidRequestError: with `judge` in `param`.
+        InvalidRequestError: with `judge`, `blend` or `mesh` in `param`.
     """
-    if plan.judge is not None:
-        raise InvalidRequestError(
-            f"judge: {plan.mode} has no judges; use the mode judge", param="judge"
-        )
+    for part in ("judge", "blend", "mesh"):
+        if part not in taken and getattr(plan, part) is not None:
+            raise InvalidRequestError(
+                f"{part}: the mode {plan.mode} does not take it; use the mode {part}", param=part
+            )
 
 
 def candidates_round(plan: Plan) -> Round:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.domain.plan import CallResult, JobView, Outcome, Plan, Round
 from app.domain.prompt import Variant
-from app.modes.base import candidates, candidates_round, check_unjudged, check_variants
+from app.modes.base import candidates, candidates_round, check_parts, check_variants
 
 
 class Chat:
@@ -14,9 +14,9 @@ class Chat:
     needs_text = False
 
     def check(self, plan: Plan) -> None:
-        """Exactly one variant, and no judges."""
+        """Exactly one variant, and nothing of another mode."""
         check_variants(plan, least=1, most=1)
-        check_unjudged(plan)
+        check_parts(plan)
 
     def plan(self, job: JobView) -> Round:
         """The one call."""

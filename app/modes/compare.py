@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.domain.plan import CallResult, JobView, Outcome, Plan, Round
 from app.domain.prompt import Variant
-from app.modes.base import candidates, candidates_round, check_unjudged, check_variants
+from app.modes.base import candidates, candidates_round, check_parts, check_variants
 
 VARIANTS_MAX = 64
 
@@ -16,9 +16,9 @@ class Compare:
     needs_text = False
 
     def check(self, plan: Plan) -> None:
-        """1 to 64 variants, and no judges."""
+        """1 to 64 variants, and nothing of another mode."""
         check_variants(plan, least=1, most=VARIANTS_MAX)
-        check_unjudged(plan)
+        check_parts(plan)
 
     def plan(self, job: JobView) -> Round:
         """A call per variant."""

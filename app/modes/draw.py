@@ -30,6 +30,10 @@ class Draw:
         """The labels, shuffled: in the order of their tokens."""
         return sorted(labels, key=lambda label: self.token("order", label))
 
+    def below(self, count: int) -> int:
+        """A number from 0 to `count` - 1."""
+        return int.from_bytes(_digest(("below",), self._key), "big") % count
+
     def unused(self, *what: str, chars: int = TOKEN_CHARS) -> str:
         """A token that no text to avoid contains, and that was not given before."""
         tokens = (self.token(*what, str(turn))[:chars] for turn in itertools.count())

@@ -1,9 +1,7 @@
 """What one job gives its judges to read: the task, the answers, and how much of each is shown.
 
-Lengths are bounded, so that a judge's context is not overrun by one endless answer: the
-task, the reference and all answers together have a budget of characters each. Within a
-budget every text may be as long as the same cap, the largest that fits, and a longer one
-loses its middle. Answers are cut to one cap for all, so none is cut for being listed last.
+The task, the reference and all answers together have a budget of characters each, as
+`excerpt` says.
 """
 
 import re
@@ -13,11 +11,11 @@ import msgspec
 
 from app.domain.plan import JobView
 from app.domain.prompt import ImagePart, Message, TextPart
+from app.modes.excerpt import Excerpt, cut, cut_all, cut_answers
 
 TASK_CHARS_MAX = 24_000
 TASK_MESSAGES_MAX = 64
 REFERENCE_CHARS_MAX = 12_000
-ANSWERS_CHARS_MAX = 64_000
 
 #: Phrases by which an answer speaks to its judge instead of to its reader. A hint that is
 #: shown beside the score, not a defence: whoever wants to get past it will.
@@ -35,13 +33,6 @@ _TELLING = (
     *("instruction", "rule", "rubric", "criteria", "judge", "grader", "evaluator"),
     *("score", "mark", "points", "rating", "10", "<<", "contestant"),
 )
-
-
-class Excerpt(msgspec.Struct, frozen=True):
-    """A text as it is shown, and how many characters it had if it was cut."""
-
-    text: str
-    shortened_from: int | None = None
 
 
 class Material(msgspec.Struct, frozen=True):
@@ -64,56 +55,27 @@ def gather(job: JobView, answers: Mapping[str, str]) -> Material:
     """Lay out a job and its answers, by label, for its judges."""
     prompt = job.prompt
     messages = _ends_of(prompt.messages)
-    excerpts = _cut_all([_text_of(message) for message in messages], TASK_CHARS_MAX)
-    shown = dict(zip(answers, _cut_all(list(answers.values()), ANSWERS_CHARS_MAX), strict=True))
-    cap = _fair_cap([len(text) for text in answers.values()], ANSWERS_CHARS_MAX)
-    was_cut = any(excerpt.shortened_from is not None for excerpt in shown.values())
+    excerpts = cut_all([_text_of(message) for message in messages], TASK_CHARS_MAX)
+    shown = cut_answers(answers)
     return Material(
         task=tuple(
             (message.role, excerpt) for message, excerpt in zip(messages, excerpts, strict=True)
         ),
         images=tuple(image for message in messages for image in _images_of(message)),
-        answers=shown,
+        answers=shown.excerpts,
         reference=cut(prompt.reference, REFERENCE_CHARS_MAX) if prompt.reference else None,
         left_out=len(prompt.messages) - len(messages),
-        answer_chars_max=cap if was_cut else None,
-        addressing=tuple(name for name, excerpt in shown.items() if addresses_judge(excerpt.text)),
+        answer_chars_max=shown.chars_max,
+        addressing=tuple(
+            label for label, text in shown.excerpts.items() if addresses_judge(text.text)
+        ),
     )
-
-
-def cut(text: str, chars_max: int) -> Excerpt:
-    """A text's beginning and end within `chars_max` characters, saying what is missing between.
-
-    Three quarters go to the beginning; the rest to the end, where answers put their result.
-    """
-    if len(text) <= chars_max:
-        return Excerpt(text)
-    tail = chars_max // 4
-    head = chars_max - tail
-    gap = f"\n[… {len(text) - chars_max} characters left out …]\n"
-    return Excerpt(text[:head] + gap + text[len(text) - tail :], len(text))
 
 
 def addresses_judge(text: str) -> bool:
     """Whether an answer seems to speak to its judge."""
     lowered = text.lower()
     return any(word in lowered for word in _TELLING) and bool(_ADDRESSES_JUDGE.search(lowered))
-
-
-def _cut_all(texts: Sequence[str], total_max: int) -> list[Excerpt]:
-    cap = _fair_cap([len(text) for text in texts], total_max)
-    return [cut(text, cap) for text in texts]
-
-
-def _fair_cap(lengths: Sequence[int], total_max: int) -> int:
-    """The largest cap under which texts of these lengths fit in `total_max` together."""
-    left = total_max
-    for place, length in enumerate(sorted(lengths)):
-        share = left // (len(lengths) - place)
-        if length > share:
-            return share
-        left -= length
-    return total_max
 
 
 def _ends_of(messages: Sequence[Message]) -> Sequence[Message]:

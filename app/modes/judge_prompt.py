@@ -28,7 +28,6 @@ The answer is one JSON object, asked for as `response_format` json_schema `verdi
 with every contestant's id once, scores from 0 to 10, and `criteria` only where there are some.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,16 +36,13 @@ import msgspec
 from app.domain.prompt import ImagePart, Message, TextPart
 from app.modes import judge_wording as wording
 from app.modes.draw import Draw
-from app.modes.judge_material import Excerpt, Material, cut
+from app.modes.excerpt import ID_CHARS, cut, one_line
+from app.modes.judge_material import Material
 
 SCORE_MAX = 10
 #: Half points: fine enough to part close answers, coarse enough to mean something.
 SCORE_STEPS = [half // 2 if half % 2 == 0 else half / 2 for half in range(2 * SCORE_MAX + 1)]
 PREVIOUS_CHARS_MAX = 8_000
-
-_ID_CHARS = 6
-#: Line breaks to Unicode, though not to JSON: escaped, so that the document stays one line.
-_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -69,7 +65,7 @@ def put_again(
     request, contestants = _request(material, criteria, seed)
     repair = wording.REPAIR.format(
         fence=Draw(*seed, "again", avoid=_all_text(material) + previous).unused("fence"),
-        document=_one_line(_excerpt("answer", cut(previous, PREVIOUS_CHARS_MAX))),
+        document=one_line(cut(previous, PREVIOUS_CHARS_MAX).under("answer")),
         problem=problem,
     )
     # In the same message: there are chat templates that refuse two user messages in a row,
@@ -118,11 +114,11 @@ def _request(
     """The user message, and the contestants behind its ids."""
     draw = Draw(*seed, avoid=_all_text(material))
     contestants = {
-        draw.unused("id", label, chars=_ID_CHARS): label for label in draw.order(material.answers)
+        draw.unused("id", label, chars=ID_CHARS): label for label in draw.order(material.answers)
     }
     request = wording.REQUEST.format(
         fence=draw.unused("fence"),
-        document=_one_line(_document(material, criteria, contestants)),
+        document=one_line(_document(material, criteria, contestants)),
         ids=", ".join(contestants),
     )
     return request, contestants
@@ -132,35 +128,21 @@ def _document(
     material: Material, criteria: Sequence[str], contestants: Mapping[str, str]
 ) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "task": [{"role": role} | _excerpt("text", text) for role, text in material.task]
+        "task": [{"role": role} | text.under("text") for role, text in material.task]
     }
     if material.left_out:
         shown["task_messages_left_out"] = material.left_out
     if material.reference is not None:
-        shown["reference"] = _excerpt("text", material.reference)
+        shown["reference"] = material.reference.under("text")
     if criteria:
         shown["criteria"] = [
             {"id": key, "criterion": criterion}
             for key, criterion in zip(criterion_ids(criteria), criteria, strict=True)
         ]
     shown["contestants"] = [
-        {"id": key} | _excerpt("answer", material.answers[label])
-        for key, label in contestants.items()
+        {"id": key} | material.answers[label].under("answer") for key, label in contestants.items()
     ]
     return shown
-
-
-def _excerpt(name: str, excerpt: Excerpt) -> dict[str, Any]:
-    if excerpt.shortened_from is None:
-        return {name: excerpt.text}
-    return {name: excerpt.text, "shortened_from": excerpt.shortened_from}
-
-
-def _one_line(document: Mapping[str, Any]) -> str:
-    line = json.dumps(document, ensure_ascii=False)
-    for char in _LINE_BREAKS:
-        line = line.replace(char, f"\\u{ord(char):04x}")
-    return line
 
 
 def _messages(material: Material, criteria: Sequence[str], request: str) -> list[Message]:

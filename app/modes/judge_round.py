@@ -9,6 +9,7 @@ from app.domain.errors import InvariantError
 from app.domain.plan import CallResult, JobView, JudgeSpec, Plan, PlannedCall, Round
 from app.domain.prompt import Params, Variant
 from app.domain.states import Role
+from app.modes.excerpt import cuts
 from app.modes.judge_material import Material, gather
 from app.modes.judge_prompt import Question, put_again, put_question, verdict_format
 from app.modes.judge_verdict import ReadVerdict, Unreadable
@@ -98,13 +99,7 @@ def _meta(question: Question, material: Material, *, repair: bool) -> dict[str, 
         # A JSON object need not keep its order in a store.
         "order": list(question.contestants.values()),
     }
-    if material.answer_chars_max is not None:
-        meta["answer_chars_max"] = material.answer_chars_max
-        meta["shortened_from"] = {
-            label: excerpt.shortened_from
-            for label, excerpt in material.answers.items()
-            if excerpt.shortened_from is not None
-        }
+    meta |= cuts(material.answers, material.answer_chars_max)
     if material.addressing:
         meta["addresses_judge"] = list(material.addressing)
     return meta

@@ -5,11 +5,13 @@ from app.domain.plan import Mode
 from app.modes.chat import Chat
 from app.modes.compare import Compare
 from app.modes.judge import Judge
+from app.modes.mesh import Mesh
 
 MODES: dict[str, Mode] = {
     "chat": Chat(),
     "compare": Compare(),
     "judge": Judge(),
+    "mesh": Mesh(),
 }
 
 

@@ -27,6 +27,13 @@ WHERE lane_id = :lane AND model = :model AND batch_id = :batch
 """
 
 
+_NOTE_WAIT = """
+UPDATE backlog SET wait_reason = :why,
+  waiting_since = CASE WHEN :counts = 1 THEN COALESCE(waiting_since, {now}) END
+WHERE lane_id = :lane AND model = :model AND batch_id = :batch
+"""
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One line of the backlog that is due: where calls wait, and what is known of their batch."""
 
@@ -42,6 +49,8 @@ class Entry(msgspec.Struct, frozen=True):
     in_flight: int | None
     priority: int
     interactive: bool
+    mode: str
+    noted: bool  # the store says why it waits
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -54,21 +63,55 @@ def due_backlog(store: Store) -> list[Entry]:
     with store.read() as session:
         now = store.now(session)
         rows = session.exec(
-            select(Backlog, Lane, Batch.priority, Batch.interactive)
+            select(Backlog, Lane, Batch)
             .join(Lane, col(Lane.id) == Backlog.lane_id)
             .join(Batch, col(Batch.id) == Backlog.batch_id)
             .where(Backlog.due_at <= now, Lane.state == LaneState.OPEN)
             .where(Batch.state == BatchState.RUNNING, col(Batch.ending).is_(None))
             .where(sa.not_(col(Batch.paused)))
         ).all()
-    return [
-        Entry(
-            backlog.lane_id, backlog.model, backlog.batch_id, backlog.account_id, lane.provider,
-            Billed(lane.billed), lane.base_url, lane.rpm, lane.tpm, lane.in_flight, priority,
-            interactive,
+    return [_entry(backlog, lane, batch) for backlog, lane, batch in rows]
+
+
+def _entry(backlog: Backlog, lane: Lane, batch: Batch) -> Entry:
+    return Entry(
+        lane_id=lane.id,
+        model=backlog.model,
+        batch_id=batch.id,
+        account_id=backlog.account_id,
+        provider=lane.provider,
+        billed=Billed(lane.billed),
+        base_url=lane.base_url,
+        rpm=lane.rpm,
+        tpm=lane.tpm,
+        in_flight=lane.in_flight,
+        priority=batch.priority,
+        interactive=batch.interactive,
+        mode=batch.mode,
+        noted=backlog.waiting_since is not None,
+    )
+
+
+def note_wait(store: Store, entry: Entry, why: str | None, *, counts: bool = False) -> None:
+    """Say why an entry is not sent though it is due; None when it is again.
+
+    Args:
+        store: where it is said.
+        entry: which.
+        why: one machine-readable word.
+        counts: whether that wait ends calls once it is longer than `wait_max_s`.
+    """
+    with store.transaction() as tx:
+        tx.run(
+            store.sql(_NOTE_WAIT),
+            {
+                "lane": entry.lane_id,
+                "model": entry.model,
+                "batch": entry.batch_id,
+                "why": why,
+                "counts": int(counts),
+            },
         )
-        for backlog, lane, priority, interactive in rows
-    ]  # fmt: skip
 
 
 def rest(store: Store, entry: Entry) -> float | None:

@@ -20,7 +20,7 @@ from app.pipeline.lanes import lanes_for, variants_of
 
 CALL_COLUMNS = (
     "id", "job_id", "batch_id", "account_id", "lane_id", "model", "label", "role", "round",
-    "rank", "meta", "state", "due_at", "epoch", "attempts", "unknowns", "crash_count",
+    "rank", "fail_fast", "meta", "state", "due_at", "epoch", "attempts", "unknowns", "crash_count",
     "max_tokens", "tokens_bound", "worst_nanos", "created_at",
 )  # fmt: skip
 TEXT_COLUMNS = ("owner_id", "kind", "batch_id", "body")
@@ -146,7 +146,7 @@ def _call_row(
     # fmt: off
     return (
         call_id, job.job_id, context.batch.id, context.batch.account_id, lane.id,
-        planned.ref.model, planned.label, planned.role.value, job.round, job.position, meta,
+        planned.ref.model, planned.label, planned.role.value, job.round, job.position, planned.fail_fast, meta,
         "queued", now, 0, 0, 0, 0,
         max_tokens, prompt_tokens + (max_tokens or OUTPUT_TOKENS_GUESS), worst, now,
     )

@@ -6,6 +6,8 @@ truthfully, and their jobs close when they are back.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlmodel import col, select
@@ -37,6 +39,9 @@ _CLOSE_WAITING = """
 WITH c AS MATERIALIZED (
   SELECT id FROM call
   WHERE lane_id = :lane AND state = 'queued' AND created_at <= {after_ms(:waited_ms)}
+    AND (CAST(:model AS TEXT) IS NULL OR model = :model)
+    AND (CAST(:batch AS TEXT) IS NULL OR batch_id = :batch)
+    AND (:fail_fast = 0 OR fail_fast)
   ORDER BY id LIMIT :n {lock}
 )
 UPDATE call SET state = 'failed', reason = :reason, message = :message, closed_at = {now},
@@ -112,26 +117,32 @@ def _count_calls(tx: Tx, store: Store, batch_id: str, closed: int) -> None:
         tx.run(store.sql(_COUNT_CALLS), {"batch": batch_id, "n": closed})
 
 
-def close_waiting(
-    services: Services, lane_id: str, *, reason: str, message: str, waited_s: float
-) -> int:
-    """End a lane's queued calls that have waited so long already; answers how many.
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whose queued calls have waited too long: a lane's, or only a model's or batch's of it.
 
-    For lanes that cannot send: parked beyond `wait_max_s`, or closed since their key is gone.
+    With `only_fail_fast`, only of those whose mode has another model to try.
+    """
+
+    lane_id: str
+    reason: str
+    message: str
+    waited_s: float = 0
+    model: str | None = None
+    batch_id: str | None = None
+    only_fail_fast: bool = False
+
+
+def close_waiting(services: Services, waiting: Waiting) -> int:
+    """End queued calls that have waited so long already; answers how many.
+
+    For lanes that cannot send: parked beyond `wait_max_s`, failing for as long, or closed since
+    their key is gone.
     """
     closed = 0
     while True:
         with services.store.transaction() as tx:
-            rows = tx.run(
-                services.store.sql(_CLOSE_WAITING),
-                {
-                    "lane": lane_id,
-                    "n": _WINDOW,
-                    "reason": reason,
-                    "message": message,
-                    "waited_ms": -round(waited_s * 1000),
-                },
-            ).all()
+            rows = _close_waiting(tx, services.store, waiting)
             ready = count_down(tx, services.store, Counter(row[0] for row in rows))
             for batch_id, count in sorted(Counter(row[1] for row in rows).items()):
                 _count_calls(tx, services.store, batch_id, count)
@@ -139,3 +150,19 @@ def close_waiting(
         closed += len(rows)
         if len(rows) < _WINDOW:
             return closed
+
+
+def _close_waiting(tx: Tx, store: Store, waiting: Waiting) -> Sequence[Any]:
+    return tx.run(
+        store.sql(_CLOSE_WAITING),
+        {
+            "lane": waiting.lane_id,
+            "model": waiting.model,
+            "batch": waiting.batch_id,
+            "fail_fast": int(waiting.only_fail_fast),
+            "n": _WINDOW,
+            "reason": waiting.reason,
+            "message": waiting.message,
+            "waited_ms": -round(waiting.waited_s * 1000),
+        },
+    ).all()

@@ -39,7 +39,7 @@ UPDATE call SET state = 'sending', epoch = epoch + 1, worker_id = :worker
 FROM c WHERE call.id = c.id
 RETURNING call.id, call.epoch, call.job_id, call.account_id, call.label, call.role,
   call.attempts, call.unknowns, call.crash_count, {age_s(call.waiting_since)}, call.max_tokens,
-  call.tokens_bound, call.worst_nanos, call.rank
+  call.tokens_bound, call.worst_nanos, call.rank, call.fail_fast
 """
 _WRITE_ATTEMPTS = """
 INSERT INTO attempt (call_id, epoch, worker_id, state, started_at, worst_nanos)
@@ -136,11 +136,11 @@ def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -
 
 def _claimed(entry: Entry, worker_id: str, row: Sequence[Any]) -> ClaimedCall:
     (id_, epoch, job, account, label, role, attempts, unknowns, crashes, waited_s, max_tokens,
-     tokens, worst, _) = row  # fmt: skip
+     tokens, worst, _, fail_fast) = row  # fmt: skip
     return ClaimedCall(
         id_, epoch, job, entry.batch_id, account, entry.lane_id, entry.provider, entry.model,
         label, Role(role), entry.billed, attempts, unknowns, crashes, float(waited_s or 0),
-        max_tokens, tokens, worst, worker_id,
+        max_tokens, tokens, worst, worker_id, fail_fast=bool(fail_fast),
     )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ class ClaimedCall(msgspec.Struct):
     worst_nanos: int | None
     worker_id: str
     at_most_once: bool = False
+    fail_fast: bool = False
 
 
 class Finished(msgspec.Struct):
@@ -126,6 +127,9 @@ def erred(call: ClaimedCall, error: ProviderError, policy: Policy, latency_ms: i
             finished = _failed(call, error, policy, floor_s=None)
         case ProviderRefusedError() | _:
             finished = _final(call, error)
+    if call.fail_fast and not finished.closes:
+        # Its mode has another model to try, and sooner than this one is well again.
+        finished.state, finished.failed = CallState.FAILED, 1
     finished.latency_ms = latency_ms
     finished.status_code = error.status_code
     finished.request_id = error.request_id

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 import structlog
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from app.db import Store, db_now
 from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState, Role
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
-from app.pipeline.closing import close_open_work, close_waiting
+from app.pipeline.closing import Waiting, close_open_work, close_waiting
 from app.pipeline.deliver import due_deliveries
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
 from app.pipeline.record import end_early, record
@@ -74,7 +74,7 @@ def _recover(services: Services, worker_id: str) -> int:
     """A lost worker's calls are ambiguous, every one: written as sent, and never heard of."""
     policy, recovered = policy_of(services), 0
     while True:
-        held = _held_by(services.store, worker_id)
+        held = held_by(services.store, worker_id)
         group = [
             unknown(call, policy, reason="worker_lost", message=None, crashed=True) for call in held
         ]
@@ -93,7 +93,8 @@ def _recover(services: Services, worker_id: str) -> int:
     return recovered
 
 
-def _held_by(store: Store, worker_id: str) -> list[ClaimedCall]:
+def held_by(store: Store, worker_id: str) -> list[ClaimedCall]:
+    """Calls that the store says a worker holds, some of them if there are many."""
     with store.read() as session:
         rows = session.exec(
             select(Call, Attempt, Batch, Lane)
@@ -146,30 +147,36 @@ def expire_batches(services: Services) -> None:
 
 
 def end_stuck_lanes(services: Services) -> None:
-    """End calls of lanes without a key, and of lanes parked for longer than a call may wait."""
+    """End calls of lanes without a key, and of what cannot be sent for longer than a call waits."""
     wait_max_s = services.settings.wait_max_s
     with services.store.read() as session:
-        stuck = session.exec(
-            select(Lane)
+        before = services.store.now(session) - timedelta(seconds=wait_max_s)
+        rows = session.exec(
+            select(Lane, Backlog)
             .join(Backlog, col(Backlog.lane_id) == Lane.id)
-            .where(Lane.state != LaneState.OPEN)
-            .distinct()
+            .where(or_(Lane.state != LaneState.OPEN, col(Backlog.waiting_since) < before))
         ).all()
-        parked_long = {
-            lane.id
-            for lane in stuck
-            if lane.parked_at is not None
-            and (services.store.now(session) - lane.parked_at).total_seconds() > wait_max_s
-        }
-    for lane in stuck:
-        if lane.state == LaneState.CLOSED:
-            text = f"the key for {lane.provider} was deleted"
-            close_waiting(services, lane.id, reason="key_deleted", message=text, waited_s=0)
-        elif lane.id in parked_long:
-            text = f"{lane.provider} refused the key, and no other was set: {lane.parked_reason}"
-            close_waiting(
-                services, lane.id, reason="provider_unavailable", message=text, waited_s=wait_max_s
-            )
+    for lane, backlog in rows:
+        waiting = _stuck(lane, backlog, before, wait_max_s)
+        if waiting is not None:
+            close_waiting(services, waiting)
+
+
+def _stuck(lane: Lane, backlog: Backlog, before: datetime, wait_max_s: float) -> Waiting | None:
+    if lane.state == LaneState.CLOSED:
+        return Waiting(lane.id, "key_deleted", f"the key for {lane.provider} was deleted")
+    if lane.state == LaneState.PARKED and (lane.parked_at is None or lane.parked_at >= before):
+        text = f"{lane.provider} refused the key: {lane.parked_reason}"
+        return Waiting(lane.id, "lane_parked", text, only_fail_fast=True)
+    if lane.state == LaneState.PARKED:
+        text = f"{lane.provider} refused the key, and no other was set: {lane.parked_reason}"
+        return Waiting(lane.id, "provider_unavailable", text, wait_max_s)
+    if backlog.waiting_since is not None and backlog.waiting_since < before:
+        text = f"{lane.provider} failed for longer than a call waits ({backlog.wait_reason})"
+        return Waiting(
+            lane.id, "provider_unavailable", text, wait_max_s, backlog.model, backlog.batch_id
+        )
+    return None
 
 
 def _ending_batches(store: Store) -> Sequence[str]:

@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("account_id", ID, nullable=False),
         sa.Column("due_at", TIME, nullable=False),
         sa.Column("wait_reason", WORD, nullable=True),
+        sa.Column("waiting_since", TIME, nullable=True),
         sa.PrimaryKeyConstraint("lane_id", "model", "batch_id", name="pk_backlog"),
     )
     op.create_index("ix_backlog_batch_id", "backlog", ["batch_id"], unique=False)
@@ -129,7 +130,8 @@ def upgrade() -> None:
         sa.Column("batch_id", ID, nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('prompt', 'request', 'answer', 'extra')", name="ck_stored_text_kind_known"
+            "kind IN ('prompt', 'request', 'answer', 'extra', 'synthesis', 'route')",
+            name="ck_stored_text_kind_known",
         ),
         sa.PrimaryKeyConstraint("owner_id", "kind", name="pk_stored_text"),
     )
@@ -424,6 +426,7 @@ def upgrade() -> None:
         sa.Column("role", WORD, nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("fail_fast", sa.Boolean(), nullable=False),
         sa.Column("meta", sa.Text(), nullable=True),
         sa.Column("state", WORD, nullable=False),
         sa.Column("due_at", TIME, nullable=False),

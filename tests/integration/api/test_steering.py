@@ -89,5 +89,7 @@ def test_what_is_open_or_went_well_is_not_tried_again(api: Api, prompts: tuple[s
 @pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH"])
 def test_a_method_that_is_not_there_is_said(api: Api, method: str) -> None:
     batch = api.submit("a")
-    answer = api.call(method, f"/v1/batches/{batch['id']}")
-    assert "GET" in refused(answer, 405)
+    refused(api.call(method, f"/v1/batches/{batch['id']}"), 405)
+    answer = api.call(method, "/v1/batches")
+    assert "allowed: GET, POST" in refused(answer, 405)
+    assert answer.headers["allow"] == "GET, POST"

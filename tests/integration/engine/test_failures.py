@@ -17,6 +17,7 @@ from app.domain.errors import (
 )
 from app.domain.states import AttemptState, CallState, LaneState
 from app.models import Attempt, Backlog, Batch, Call, Lane, StoredCompletion, Worker
+from app.pipeline.backlog import due_backlog, note_wait
 from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import Finished, erred, given_back
 from app.pipeline.park import park_lane
@@ -260,3 +261,57 @@ def test_calls_of_a_lane_parked_too_long_end_as_provider_unavailable(engine: Eng
         reasons = set(session.exec(select(Call.reason)).all())
         assert batch_of(session, batch_id).state == "failed"
     assert reasons == {"provider_unavailable"}
+
+
+def test_calls_that_wait_for_a_failing_provider_too_long_end_and_others_do_not(
+    engine: Engine,
+) -> None:
+    batch_id = engine.submit(
+        ["one", "two"], models=["simulated/gold", "simulated/tin"], params=QUICK
+    )
+    engine.follow(*engine.queue.hints.popleft())
+    for entry in due_backlog(engine.store):
+        if entry.model == "gold":
+            note_wait(engine.store, entry, "circuit_open", counts=True)
+    with engine.store.transaction() as tx:
+        for call in tx.exec(select(Call)):
+            call.created_at = call.created_at - timedelta(hours=2)
+        for row in tx.exec(select(Backlog)):
+            row.waiting_since = row.waiting_since and row.waiting_since - timedelta(hours=2)
+    engine.queue.send(Step.RECONCILE)
+    engine.drain()
+    with engine.store.read() as session:
+        ends = Counter(session.exec(select(Call.model, Call.state, Call.reason)).all())
+        batch = batch_of(session, batch_id)
+    assert ends == {
+        ("gold", CallState.FAILED, "provider_unavailable"): 2,
+        ("tin", CallState.SUCCEEDED, None): 2,
+    }
+    assert (batch.state, batch.jobs_succeeded) == ("completed", 2)
+
+
+def test_a_wait_that_is_over_is_forgotten(engine: Engine) -> None:
+    engine.submit(["one"], params=QUICK)
+    engine.follow(*engine.queue.hints.popleft())
+    (entry,) = due_backlog(engine.store)
+    note_wait(engine.store, entry, "circuit_open", counts=True)
+    (entry,) = due_backlog(engine.store)
+    assert entry.noted
+    note_wait(engine.store, entry, None)
+    (entry,) = due_backlog(engine.store)
+    assert not entry.noted
+    engine.drain()
+
+
+def test_k8_deleting_a_key_ends_its_queued_calls_with_a_reason(engine: Engine) -> None:
+    batch_id = engine.submit(["one", "two"], params=QUICK)
+    engine.follow(*engine.queue.hints.popleft())
+    with engine.store.transaction() as tx:
+        tx.exec(select(Lane)).one().state = LaneState.CLOSED.value
+    assert engine.claim() == []
+    engine.queue.send(Step.RECONCILE)
+    engine.drain()
+    with engine.store.read() as session:
+        assert set(session.exec(select(Call.reason)).all()) == {"key_deleted"}
+        assert batch_of(session, batch_id).state == "failed"
+    assert engine.carried == []

@@ -65,5 +65,6 @@ async def test_who_is_asked_to_come_back_is_told_when() -> None:
 
 
 async def test_who_is_not_known_is_told_how_to_be() -> None:
-    status, headers, _ = await answered(domain.UnauthorizedError())
+    status, headers, error = await answered(domain.UnauthorizedError())
     assert (status, headers["www-authenticate"]) == (401, "Bearer")
+    assert "`Authorization: Bearer ovn_…`" in error["message"]

@@ -4,13 +4,11 @@ import pytest
 
 from app.domain.plan import JobView
 from app.domain.prompt import ImagePart, ImageUrl, Message, Prompt, TextPart
+from app.modes.excerpt import ANSWERS_CHARS_MAX, Excerpt
 from app.modes.judge_material import (
-    ANSWERS_CHARS_MAX,
     TASK_CHARS_MAX,
     TASK_MESSAGES_MAX,
-    Excerpt,
     addresses_judge,
-    cut,
     gather,
 )
 from tests.factories.plans import make_job, make_judge_plan
@@ -83,11 +81,6 @@ def test_images_are_shown_beside_the_text_that_holds_their_place():
 
 def test_an_empty_reference_is_none():
     assert gather(make_job(PLAN, reference=""), {}).reference is None
-
-
-@pytest.mark.parametrize("chars", [0, 1, 3, 10])
-def test_a_cut_text_keeps_as_many_characters_as_it_may(chars: int):
-    assert sum(char == "x" for char in cut("x" * 50, chars).text) == chars
 
 
 @pytest.mark.parametrize(

@@ -138,3 +138,20 @@ def test_what_is_given_back_unsent_counts_for_nothing() -> None:
     assert finished.state is CallState.QUEUED
     assert (finished.failed, finished.unknown, finished.crashed, finished.delay_s) == (0, 0, 0, 0)
     assert finished.attempt_state is AttemptState.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProviderRateLimitedError(retry_after_s=5),
+        ProviderUnavailableError(reason="server_error"),
+        OutcomeUnknownError(reason="timeout"),
+        ProviderKeyRefusedError(reason="unauthorized"),
+    ],
+)
+def test_a_call_whose_mode_has_another_model_to_try_ends_at_its_first_failure(
+    error: ProviderError,
+) -> None:
+    finished = erred(make_call(fail_fast=True), error, POLICY, 4)
+    assert finished.state is CallState.FAILED
+    assert finished.closes

@@ -27,6 +27,8 @@ def make_entry(
         "in_flight": None,
         "priority": priority,
         "interactive": False,
+        "mode": "compare",
+        "noted": False,
     }
     return Entry(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -1,0 +1,56 @@
+"""Why nothing is sent, told to the store: it is shown to the client, and may end calls."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
+
+from app.pipeline.backlog import Entry, note_wait
+from app.pipeline.closing import Waiting, close_waiting
+from app.pipeline.services import Services
+
+CIRCUIT_OPEN = "circuit_open"
+
+
+class Waits:
+    """Keeps the backlog's notes in step with what the pump may not send.
+
+    Args:
+        services: where the notes are.
+        executor: where the store may be used.
+    """
+
+    def __init__(self, services: Services, executor: Executor) -> None:
+        self._services = services
+        self._executor = executor
+
+    async def follow(
+        self, entries: Collection[Entry], shut: Mapping[tuple[str, str], float]
+    ) -> None:
+        """Note what waits for a breaker; what no longer does is not noted any more."""
+        for entry in entries:
+            is_shut = (entry.lane_id, entry.model) in shut
+            if is_shut and entry.mode == "mesh":
+                await self._run(self._skip, entry)
+            if is_shut and not entry.noted:
+                await self._run(self._note, entry, CIRCUIT_OPEN)
+            elif entry.noted and not is_shut:
+                await self._run(self._note, entry, None)
+
+    async def _run(self, work: object, *args: object) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, work, *args)  # type: ignore[arg-type]
+
+    def _note(self, entry: Entry, why: str | None) -> None:
+        note_wait(self._services.store, entry, why, counts=why is not None)
+
+    def _skip(self, entry: Entry) -> None:
+        """A mesh does not wait for a model that fails: it goes on to the next."""
+        waiting = Waiting(
+            entry.lane_id,
+            CIRCUIT_OPEN,
+            "its breaker is open",
+            model=entry.model,
+            batch_id=entry.batch_id,
+            only_fail_fast=True,
+        )
+        close_waiting(self._services, waiting)
