@@ -1,5 +1,6 @@
 """What is asked: messages, and the parameters they are asked with."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,8 +12,11 @@ from app.domain.errors import InvalidRequestError
 PROVIDER_PATTERN = r"^(custom:)?[a-z0-9][a-z0-9_-]{0,62}$"
 MODEL_CHARS_MAX = 256
 TEXT_CHARS_MAX = 4_000_000
+TOOLS_MAX = 128
 
 Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)]
+#: What every vendor takes as the name of a function.
+FunctionName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$")]
 
 
 class ImageUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -62,6 +66,41 @@ class Prompt(msgspec.Struct, frozen=True):
     reference: str | None = None
 
 
+class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A function that a model may ask to be called; `parameters` is a JSON schema."""
+
+    name: FunctionName
+    description: Text | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"
+):
+    """A tool, in OpenAI's shape. Functions are all that every vendor knows."""
+
+    function: Function
+
+
+class FunctionRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A function by its name."""
+
+    name: FunctionName
+
+
+class ChosenTool(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"
+):
+    """The tool that must be called."""
+
+    function: FunctionRef
+
+
+ToolChoice = Literal["auto", "none", "required"] | ChosenTool
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Parameters of a call, in OpenAI's names. Unset ones are not sent.
 
@@ -74,6 +113,9 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     stop: Annotated[list[str], msgspec.Meta(max_length=16)] | None = None
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     response_format: dict[str, Any] | None = None
+    tools: Annotated[list[Tool], msgspec.Meta(min_length=1, max_length=TOOLS_MAX)] | None = None
+    tool_choice: ToolChoice | None = None
+    reasoning_effort: ReasoningEffort | None = None
     extra: dict[str, Any] | None = None
 
     def over(self, defaults: "Params") -> "Params":
@@ -84,6 +126,22 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             if (value := getattr(self, name)) is not None
         }
         return msgspec.structs.replace(defaults, **mine)
+
+
+def one_word_for_tokens(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as a client wrote them, with OpenAI's newer word for `max_tokens` as ours.
+
+    Raises:
+        InvalidRequestError: both are given.
+    """
+    named = dict(given)
+    if (bound := named.pop("max_completion_tokens", None)) is None:
+        return named
+    if named.get("max_tokens") is not None:
+        raise InvalidRequestError(
+            "it is the same as max_tokens; give one of them", param="max_completion_tokens"
+        )
+    return {**named, "max_tokens": bound}
 
 
 class ModelRef(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.domain.plan import BlendStrategy, MeshStrategy
 from app.domain.prompt import Messages, Text
 
 MODELS_MAX = 64
@@ -43,6 +44,23 @@ class JudgeBody(_Body):
     allow_self: bool = False
 
 
+class BlendBody(_Body):
+    """How the answers become one. Without a synthesizer, the first model is it."""
+
+    strategy: BlendStrategy = "consensus"
+    synthesizer: ModelName | ModelSpec | None = None
+    layers: int = Field(default=1, ge=1, le=3)
+    samples: int = Field(default=3, ge=2, le=8)
+    min_candidates: int | None = Field(default=None, ge=1, le=8)
+
+
+class MeshBody(_Body):
+    """Which models are tried, in which order, where one does not answer."""
+
+    fallback: list[ModelName | ModelSpec] = Field(min_length=1, max_length=15)
+    strategy: MeshStrategy = "rate-limit"
+
+
 class WebhookBody(_Body):
     """Where to announce the batch. Without a secret, the account's own signs."""
 
@@ -56,11 +74,13 @@ class BatchBody(_Body):
     """Everything about a batch but its jobs."""
 
     name: Name | None = None
-    mode: Literal["chat", "compare", "judge"]
+    mode: Literal["chat", "compare", "judge", "blend", "mesh"]
     models: list[ModelName | ModelSpec] = Field(min_length=1, max_length=MODELS_MAX)
     params: dict[str, Any] = Field(default_factory=dict)
     repeats: int = Field(default=1, ge=1, le=REPEATS_MAX)
     judge: JudgeBody | None = None
+    blend: BlendBody | None = None
+    mesh: MeshBody | None = None
     input_file_id: str | None = None
     budget_usd: Decimal | None = Field(default=None, gt=0, le=1_000_000)
     unpriced: Literal["refuse", "allow"] = "refuse"

@@ -25,8 +25,8 @@ from app.domain.plan import (
     Outcome,
     Plan,
     PlannedCall,
-    RouteStep,
     Round,
+    RouteStep,
 )
 from app.domain.prompt import Variant
 from app.domain.states import CallState, Role
@@ -91,12 +91,8 @@ class Mesh:
             return Outcome(succeeded=True, route=_route(chain, tried))
         if last is None or (len(tried) < len(chain) and moves_on(last)):
             return _ask(chain, len(tried))
-        return Outcome(
-            succeeded=False,
-            reason=last.error_reason or last.state.value,
-            message=_ending(last, len(tried), len(chain)),
-            route=_route(chain, tried),
-        )
+        reason, message = _ending(last, len(tried), len(chain))
+        return Outcome(succeeded=False, reason=reason, message=message, route=_route(chain, tried))
 
     def later_calls(self, plan: Plan) -> Sequence[tuple[Variant, int]]:
         """Each model of the fallback, once."""
@@ -165,10 +161,11 @@ def _step(result: CallResult, model: str) -> RouteStep:
     return RouteStep(result.label, model, "failed", reason, result.status_code, result.latency_ms)
 
 
-def _ending(last: CallResult, tried: int, models: int) -> str:
+def _ending(last: CallResult, tried: int, models: int) -> tuple[str, str]:
     if moves_on(last):
-        return f"None of the {models} models could answer."
-    return (
-        f"The call to {last.label} ended as {last.state.value}, and not for a reason that "
-        f"another model would mend; {tried} of {models} models were tried."
+        return "all_failed", f"None of the {models} models could answer."
+    message = (
+        f"The call to {last.label} ended as {last.state.value}, which no other model would mend; "
+        f"{tried} of {models} models were tried."
     )
+    return last.error_reason or last.state.value, message

@@ -2,6 +2,7 @@
 
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Mode
+from app.modes.blend import Blend
 from app.modes.chat import Chat
 from app.modes.compare import Compare
 from app.modes.judge import Judge
@@ -11,6 +12,7 @@ MODES: dict[str, Mode] = {
     "chat": Chat(),
     "compare": Compare(),
     "judge": Judge(),
+    "blend": Blend(),
     "mesh": Mesh(),
 }
 

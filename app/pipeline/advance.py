@@ -1,6 +1,6 @@
 """advance: a finished round is handed to its mode, which answers with the next or the outcome.
 
-Three actors lead here (`advance`, `judge`, later `blend`), chosen by the batch's mode. The
+Three actors lead here (`advance`, `judge` and `blend`), chosen by the batch's mode. The
 countdown, the state and the round are compared and set under the job's lock, so that a hint
 delivered twice does nothing.
 """
@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from app.db import Store, Tx
+from app.domain.completion import FinishReason
 from app.domain.plan import CallResult, JobView, Mode, Outcome, Round
 from app.domain.prompt import Messages, Prompt
 from app.domain.states import CallState, EndReason, JobState, Role
-from app.models import Batch, Call, Job, StoredText, StoredVerdict
+from app.models import Attempt, Batch, Call, Job, StoredCompletion, StoredText, StoredVerdict
 from app.modes.registry import mode_for
-from app.pipeline.calls import BatchContext, JobCalls, insert_calls, load_context
+from app.pipeline.calls import TEXT_COLUMNS, BatchContext, JobCalls, insert_calls, load_context
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 
@@ -96,18 +97,13 @@ class _Material:
 
 
 def _read(tx: Tx, jobs: Sequence[Job], *, with_text: bool) -> _Material:
+    """Every call of the jobs; answers, prompts and last attempts where the mode reads text."""
     job_ids = [job.id for job in jobs]
-    rows = tx.execute(
-        sa.select(
-            *(col(Call.id), col(Call.job_id), col(Call.round), col(Call.role)),
-            *(col(Call.label), col(Call.state), col(Call.reason), col(Call.meta)),
-        )
-        .where(col(Call.job_id).in_(job_ids))
-        .order_by(col(Call.round), col(Call.id))
-    ).all()
+    rows = tx.execute(_calls_of(job_ids, with_text=with_text)).all()
     texts = _texts(tx, [row[0] for row in rows], "answer") if with_text else {}
     results: dict[str, list[CallResult]] = {job_id: [] for job_id in job_ids}
-    for call_id, job_id, round_, role, label, state, reason, meta in rows:
+    for call_id, job_id, round_, role, label, state, reason, meta, *last in rows:
+        status_code, latency_ms, finish = last or (None, None, None)
         results[job_id].append(
             CallResult(
                 round_,
@@ -117,12 +113,33 @@ def _read(tx: Tx, jobs: Sequence[Job], *, with_text: bool) -> _Material:
                 texts.get(call_id, ""),
                 reason,
                 msgspec.json.decode(meta) if meta else None,
+                status_code,
+                latency_ms,
+                FinishReason(finish) if finish else None,
             )
         )
     prompts = _texts(tx, job_ids, "prompt") if with_text else {}
-    return _Material(
-        results, {id_: msgspec.json.decode(body, type=Prompt) for id_, body in prompts.items()}
-    )
+    decoded = {id_: msgspec.json.decode(body, type=Prompt) for id_, body in prompts.items()}
+    return _Material(results, decoded)
+
+
+def _calls_of(job_ids: Sequence[str], *, with_text: bool) -> sa.Select[Any]:
+    columns: list[Any] = [Call.id, Call.job_id, Call.round, Call.role, Call.label, Call.state]
+    columns += [Call.reason, Call.meta]
+    query = sa.select(*columns)
+    if with_text:
+        query = (
+            query.add_columns(
+                col(Attempt.status_code),
+                col(Attempt.latency_ms),
+                col(StoredCompletion.finish_reason),
+            )
+            .outerjoin(
+                Attempt, (col(Attempt.call_id) == Call.id) & (col(Attempt.epoch) == Call.epoch)
+            )
+            .outerjoin(StoredCompletion, col(StoredCompletion.call_id) == Call.id)
+        )
+    return query.where(col(Call.job_id).in_(job_ids)).order_by(col(Call.round), col(Call.id))
 
 
 def _texts(tx: Tx, owners: Sequence[str], kind: str) -> dict[str, str]:
@@ -166,7 +183,7 @@ def _apply(
     store = services.store
     rows = [_job_row(one) for one in decisions]
     tx.run(store.sql(_SET_JOBS), {"rows": msgspec.json.encode(rows).decode()})
-    _insert_verdicts(tx, store, decisions)
+    _insert_outcomes(tx, store, decisions)
     rounds = [one.next for one in decisions if one.next is not None]
     lanes = insert_calls(tx, store, context, rounds, store.now(tx)) if rounds else set()
     states = Counter(one.state for one in decisions if one.next is None)
@@ -211,12 +228,23 @@ def _job_row(one: Decision) -> dict[str, Any]:
     }
 
 
-def _insert_verdicts(tx: Tx, store: Store, decisions: Sequence[Decision]) -> None:
-    rows = []
-    for one in decisions:
-        verdict = one.outcome.verdict if one.outcome is not None else None
-        if verdict is not None:
-            body = msgspec.json.encode(verdict).decode()
-            rows.append((one.job.id, one.job.batch_id, verdict.winner, verdict.abstained, body))
-    if rows:
-        store.insert_rows(tx, StoredVerdict, _VERDICT_COLUMNS, rows)
+def _insert_outcomes(tx: Tx, store: Store, decisions: Sequence[Decision]) -> None:
+    verdicts, texts = [], []
+    for job, outcome in ((one.job, one.outcome) for one in decisions):
+        if outcome is None:
+            continue
+        if (verdict := outcome.verdict) is not None:
+            body = _encode(verdict)
+            verdicts.append((job.id, job.batch_id, verdict.winner, verdict.abstained, body))
+        if outcome.synthesis is not None:
+            texts.append((job.id, "synthesis", job.batch_id, _encode(outcome.synthesis)))
+        if outcome.route is not None:
+            texts.append((job.id, "route", job.batch_id, _encode(outcome.route)))
+    if verdicts:
+        store.insert_rows(tx, StoredVerdict, _VERDICT_COLUMNS, verdicts)
+    if texts:
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value).decode()

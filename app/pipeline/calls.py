@@ -16,7 +16,7 @@ from app.domain.plan import Plan, PlannedCall
 from app.domain.prompt import Messages, Params
 from app.domain.states import Billed, Role
 from app.models import Batch, BatchSpec, Call, Lane, StoredText
-from app.pipeline.lanes import lanes_for, variants_of
+from app.pipeline.lanes import lanes_for, params_of, variants_of
 
 CALL_COLUMNS = (
     "id", "job_id", "batch_id", "account_id", "lane_id", "model", "label", "role", "round",
@@ -58,13 +58,7 @@ class BatchContext:
 
     def __post_init__(self) -> None:
         """Index the plan's variants, to tell which calls ask just what their variant says."""
-        self.variants = {
-            (
-                Role.JUDGE if name == "judge.judges" else Role.CANDIDATE,
-                variant.label,
-            ): variant.params
-            for name, variant in variants_of(self.plan)
-        }
+        self.variants = params_of(self.plan)
 
     def bound_of(self, params: Params, lane: Lane) -> int | None:
         """The bound on output tokens that is sent: ours, where money needs one and none is set."""
@@ -76,7 +70,7 @@ def load_context(session: Session, batch: Batch, max_tokens_default: int) -> Bat
     """Read the batch's plan and its lanes."""
     spec = session.get_one(BatchSpec, batch.id)
     plan = msgspec.json.decode(spec.plan, type=Plan)
-    providers = [variant.ref.provider for _, variant in variants_of(plan)]
+    providers = [one.variant.ref.provider for one in variants_of(plan)]
     lanes = lanes_for(session, batch.account_id, providers)
     return BatchContext(batch, plan, lanes, max_tokens_default)
 

@@ -22,7 +22,7 @@ from app.domain.states import EndReason, LaneState, Role
 from app.models import Batch, BatchSpec
 from app.pipeline.backlog import Entry
 from app.pipeline.calls import CallRequest
-from app.pipeline.lanes import variants_of
+from app.pipeline.lanes import params_of
 from app.pipeline.outcomes import ClaimedCall
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
@@ -224,14 +224,7 @@ def _facts_of(tx: Tx, batch_id: str) -> _Facts:
     known = _facts.get(batch_id)
     if known is None:
         plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
-        params = {
-            (
-                Role.JUDGE if field == "judge.judges" else Role.CANDIDATE,
-                variant.label,
-            ): variant.params
-            for field, variant in variants_of(plan)
-        }
-        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params)
+        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params_of(plan))
         if len(_facts) >= _FACTS_KEPT:
             _facts.clear()
         _facts[batch_id] = known

@@ -1,13 +1,14 @@
 """Which lane a call goes through: decided by nothing but the presence of a key."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from sqlmodel import Session, col, or_, select
 
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
-from app.domain.prompt import Variant
-from app.domain.states import LaneState
+from app.domain.prompt import Params, Variant
+from app.domain.states import LaneState, Role
 from app.models import Lane
 from app.providers import registry
 
@@ -33,12 +34,29 @@ def _preference(lane: Lane) -> tuple[bool, bool]:
     return (lane.state == LaneState.CLOSED, lane.account_id is None)
 
 
-def variants_of(plan: Plan) -> list[tuple[str, Variant]]:
-    """Every variant the plan may call, contestants and judges, each with its field's name."""
-    named = [("models", variant) for variant in plan.variants]
+class Named(NamedTuple):
+    """A variant the plan may call, what as, and the field of the submission it is from."""
+
+    field: str
+    role: Role
+    variant: Variant
+
+
+def variants_of(plan: Plan) -> list[Named]:
+    """Every variant the plan may call: contestants, judges, synthesizer and fallbacks."""
+    named = [Named("models", Role.CANDIDATE, variant) for variant in plan.variants]
     if plan.judge is not None:
-        named += [("judge.judges", variant) for variant in plan.judge.judges]
+        named += [Named("judge.judges", Role.JUDGE, variant) for variant in plan.judge.judges]
+    if plan.blend is not None and plan.blend.synthesizer is not None:
+        named.append(Named("blend.synthesizer", Role.SYNTHESIZER, plan.blend.synthesizer))
+    if plan.mesh is not None:
+        named += [Named("mesh.fallback", Role.CANDIDATE, one) for one in plan.mesh.fallback]
     return named
+
+
+def params_of(plan: Plan) -> dict[tuple[Role, str], Params]:
+    """The parameters of each variant, by what it is called as: what its calls need not store."""
+    return {(role, variant.label): variant.params for _, role, variant in variants_of(plan)}
 
 
 def require_lanes(session: Session, account_id: str, plan: Plan) -> dict[str, Lane]:
@@ -48,8 +66,8 @@ def require_lanes(session: Session, account_id: str, plan: Plan) -> dict[str, La
         InvalidRequestError: a provider is not known, or nobody has a key for it.
     """
     named = variants_of(plan)
-    lanes = lanes_for(session, account_id, (variant.ref.provider for _, variant in named))
-    for param, variant in named:
+    lanes = lanes_for(session, account_id, (one.variant.ref.provider for one in named))
+    for param, _, variant in named:
         provider = variant.ref.provider
         if not registry.is_known(provider):
             raise InvalidRequestError(

@@ -17,7 +17,7 @@ from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane,
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
 from app.pipeline.deliver import due_deliveries
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
-from app.pipeline.record import end_early, record
+from app.pipeline.record import end_early, record, step_of
 from app.pipeline.services import Services
 from app.queue import Step
 
@@ -233,6 +233,5 @@ def _batch_hints(session: Session, batch: Batch, *, now: datetime) -> list[Hint]
         .limit(_HINTS)
     ).all()
     if ready:
-        step = Step.JUDGE if batch.mode == "judge" else Step.ADVANCE
-        hints.append(Hint(step, (batch.id, *ready)))
+        hints.append(Hint(step_of(batch.mode), (batch.id, *ready)))
     return hints

@@ -123,8 +123,12 @@ def hint_ready(tx: Tx, services: Services, ready: Sequence[tuple[str, str]]) -> 
     for batch_id, job_id in ready:
         by_batch.setdefault(batch_id, []).append(job_id)
     for batch_id, mode in _modes_of(tx, services.store, list(by_batch)):
-        step = Step.JUDGE if mode == "judge" else Step.ADVANCE
-        send_after_commit(tx, services.queue, step, batch_id, *by_batch[batch_id])
+        send_after_commit(tx, services.queue, step_of(mode), batch_id, *by_batch[batch_id])
+
+
+def step_of(mode: str) -> Step:
+    """The step that advances jobs of a mode: its own, or the one of all that have none."""
+    return {"judge": Step.JUDGE, "blend": Step.BLEND}.get(mode, Step.ADVANCE)
 
 
 def _modes_of(tx: Tx, store: Store, batch_ids: Sequence[str]) -> list[tuple[str, str]]:

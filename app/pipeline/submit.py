@@ -117,7 +117,7 @@ def _known(store: Store, submission: Submission) -> str | None:
 def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool) -> str:
     store = services.store
     with store.transaction() as tx:
-        if any(variant.ref.provider == SIMULATED for _, variant in variants_of(plan)):
+        if any(one.variant.ref.provider == SIMULATED for one in variants_of(plan)):
             ensure_simulated_lane(tx, submission.account_id)
         lanes = require_lanes(tx, submission.account_id, plan)
         now = store.now(tx)
@@ -204,7 +204,7 @@ def _in_utc(moment: datetime, field: str) -> datetime:
 
 def _check_prices(plan: Plan, lanes: dict[str, Lane], body: BatchBody, batch: Batch) -> None:
     """An unknown price is never $0: it cannot be held to a budget, nor charged as credits."""
-    for field, variant in variants_of(plan):
+    for field, _, variant in variants_of(plan):
         if price_of(variant.ref.provider, variant.ref.model) is not None:
             continue
         if lanes[variant.ref.provider].billed == Billed.CREDITS:

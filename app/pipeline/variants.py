@@ -5,12 +5,17 @@ from typing import Any
 
 import msgspec
 
+from app.billing.pricing import price_of
 from app.domain.errors import InvalidRequestError
-from app.domain.plan import JudgeSpec, Plan
+from app.domain.money import NANOS_MAX
+from app.domain.plan import BlendSpec, JudgeSpec, MeshSpec, Plan
 from app.domain.prompt import ModelRef, Params, Variant
-from app.domain.spec import BatchBody, ModelSpec
+from app.domain.spec import BatchBody, BlendBody, ModelSpec
 from app.modes.registry import mode_for
 from app.providers import registry
+
+#: The call whose cost orders the models of a mesh.
+_SIZE_TOKENS = 1000
 
 
 def make_plan(body: BatchBody) -> Plan:
@@ -21,7 +26,13 @@ def make_plan(body: BatchBody) -> Plan:
     """
     defaults = read_params(body.params, "params")
     variants = _variants(body.models, defaults, body.repeats, "models")
-    plan = Plan(body.mode, tuple(variants), _judge_spec(body))
+    plan = Plan(
+        body.mode,
+        tuple(variants),
+        judge=_judge_spec(body),
+        blend=_blend_spec(body),
+        mesh=_mesh_spec(body, defaults, variants),
+    )
     mode_for(plan.mode).check(plan)
     return plan
 
@@ -37,6 +48,48 @@ def _judge_spec(body: BatchBody) -> JudgeSpec | None:
         allow_self=body.judge.allow_self,
         scoring=body.judge.scoring,
     )
+
+
+def _blend_spec(body: BatchBody) -> BlendSpec | None:
+    blend = body.blend or (BlendBody() if body.mode == "blend" else None)
+    if blend is None:
+        return None
+    given = [] if blend.synthesizer is None else [blend.synthesizer]
+    synthesizers = _variants(given, Params(), 1, "blend.synthesizer")
+    first = body.models[0]
+    ref = ModelRef.parse(first if isinstance(first, str) else first.model, param="models[0]")
+    return BlendSpec(
+        strategy=blend.strategy,
+        synthesizer=synthesizers[0] if synthesizers else None,
+        layers=blend.layers,
+        samples=blend.samples,
+        min_candidates=blend.min_candidates,
+        vary_temperature=_takes_temperature(ref),
+    )
+
+
+def _takes_temperature(ref: ModelRef) -> bool:
+    try:
+        registry.adapter_for(ref.provider).check(Params(temperature=0.5), ref.model)
+    except InvalidRequestError:
+        return False
+    return True
+
+
+def _mesh_spec(body: BatchBody, defaults: Params, models: Sequence[Variant]) -> MeshSpec | None:
+    if body.mesh is None:
+        return None
+    fallback = _variants(body.mesh.fallback, defaults, 1, "mesh.fallback")
+    order: tuple[str, ...] = ()
+    if body.mesh.strategy == "cost":
+        order = tuple(one.label for one in sorted([*models, *fallback], key=_dearness))
+    return MeshSpec(tuple(fallback), body.mesh.strategy, order)
+
+
+def _dearness(variant: Variant) -> int:
+    """What a call of some size costs; a model without a known price comes last."""
+    price = price_of(variant.ref.provider, variant.ref.model)
+    return NANOS_MAX if price is None else price.worst_nanos(_SIZE_TOKENS, _SIZE_TOKENS)
 
 
 def _variants(

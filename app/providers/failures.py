@@ -1,6 +1,8 @@
 """From a vendor's error to ours: what the engine should do next is decided here, once.
 
-The tables hold what OpenAI and the servers that imitate it really send.
+The tables hold what the vendors and the servers that imitate them really send: OpenAI's codes,
+Anthropic's types and error codes (`anthropic.types.shared`, 2.12.0), Google's statuses and reasons
+(google.rpc.Code, google.rpc.ErrorInfo). A word of a vendor's own is translated by its adapter.
 """
 
 import re
@@ -25,48 +27,98 @@ BAD_REQUEST = 400
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 
+#: Words of our own, for what a vendor says in no word but in a shape.
+DAILY_QUOTA = "daily_quota"
+NO_QUOTA = "no_quota"
+
 #: The key, or the account behind it: no other call with it would fare better.
 _KEY_REASONS = {401: "unauthorized", 402: "billing", 403: "forbidden"}
 _KEY_WORDS = {
+    "API_KEY_INVALID": "unauthorized",
+    "API_KEY_SERVICE_BLOCKED": "forbidden",
+    "BILLING_DISABLED": "billing",
+    "CONSUMER_SUSPENDED": "forbidden",
+    "FAILED_PRECONDITION": "billing",  # Google: the free tier is not for where the request is from
+    "SERVICE_DISABLED": "forbidden",
     "account_deactivated": "forbidden",
+    "billing_error": "billing",
     "billing_hard_limit_reached": "quota_exhausted",
     "billing_not_active": "quota_exhausted",
+    "claude_code_key_creator_not_member": "forbidden",
+    "cmek_key_disabled": "forbidden",
+    "cmek_key_network_blocked": "forbidden",
+    "contract_spend_limit_reached": "spend_limit",
+    "enforced_spend_limit_reached": "spend_limit",
     "insufficient_quota": "quota_exhausted",
     "invalid_api_key": "unauthorized",
+    "organization_on_hold": "forbidden",
 }
+#: Where there is no word for it, the account says so in a sentence, with any status.
+_KEY_TEXTS = (
+    (
+        re.compile(r"spending (?:cap|limit)|monthly spend", re.IGNORECASE),
+        "spend_limit",
+    ),
+    (
+        re.compile(
+            r"credit balance is too low|insufficient (?:account )?(?:balance|credit)|"
+            r"account (?:is |has been )?suspended",
+            re.IGNORECASE,
+        ),
+        "billing",
+    ),
+    (
+        re.compile(r"(?:incorrect|invalid) api[ _-]?key|api[ _-]?key not valid", re.IGNORECASE),
+        "unauthorized",
+    ),
+)
 #: The vendor, just now.
 _UNAVAILABLE_REASONS = {
     408: "timeout",
     409: "conflict",
     425: "too_early",
+    499: "cancelled",
     500: "server_error",
     502: "bad_gateway",
     503: "overloaded",
     504: "gateway_timeout",
     529: "overloaded",
 }
+#: A limit that passes with time, other than the ordinary one on requests and tokens a minute.
+_LIMIT_WORDS = {
+    DAILY_QUOTA: "quota_exhausted",
+    "ramp_limit_exceeded": "ramp_limit",
+}
 #: The request itself, for good.
 _REFUSED_REASONS = {404: "not_found", 413: "too_large"}
 _REFUSED_WORDS = {
+    NO_QUOTA: "no_quota",
     "content_filter": "content_filter",
     "content_policy_violation": "content_filter",
     "context_length_exceeded": "context_exceeded",
     "exceed_context_size_error": "context_exceeded",  # llama.cpp's server
+    "image_dimensions_too_large": "too_large",
     "model_not_found": "not_found",
     "moderation_blocked": "content_filter",
 }
 _CONTEXT = re.compile(
-    r"(?:maximum|max) context length|context (?:length|window|size)", re.IGNORECASE
+    r"(?:maximum|max) context length|context (?:length|window|size)|prompt is too long|"
+    r"exceed context limit|token count .{0,40}exceeds the maximum",
+    re.IGNORECASE,
 )
 #: A 429 that no waiting mends: one request above what the account may send in a minute.
 _ABOVE_LIMIT = re.compile(r"^request too large", re.IGNORECASE)
 
 
 class ErrorWords(NamedTuple):
-    """What a vendor says of an error: a text for people, and words for machines."""
+    """What a vendor says of an error: a text for people, words for machines, and a wait.
+
+    The first word that is known counts; the wait is the body's, where headers name none.
+    """
 
     message: str = ""
     words: tuple[str, ...] = ()
+    retry_after_s: float | None = None
 
 
 def failure_of(response: Response, said: ErrorWords, credential: CredentialLike) -> ProviderError:
@@ -74,8 +126,8 @@ def failure_of(response: Response, said: ErrorWords, credential: CredentialLike)
     status = response.status_code
     text = _text(response, said, credential)
     request_id = request_id_of(response)
-    key_reason = _first(_KEY_WORDS, said.words) or _KEY_REASONS.get(status)
-    refused_reason = _refused_reason(status, said)
+    key_reason = _key_reason(status, said)
+    refused_reason = _refused_reason(status, said, key_reason)
     # A withheld prompt may come as a 403, and is not the key's fault.
     if refused_reason and (status not in _KEY_REASONS or refused_reason == "content_filter"):
         return ProviderRefusedError(
@@ -85,7 +137,7 @@ def failure_of(response: Response, said: ErrorWords, credential: CredentialLike)
         return ProviderKeyRefusedError(
             text, reason=key_reason, status_code=status, request_id=request_id
         )
-    return _for_now(response, text, request_id)
+    return _for_now(response, said, text, request_id)
 
 
 def request_id_of(response: Response) -> str | None:
@@ -94,11 +146,30 @@ def request_id_of(response: Response) -> str | None:
     return sanitise(value)[0][:REQUEST_ID_CHARS_MAX] if value else None
 
 
-def _for_now(response: Response, text: str, request_id: str | None) -> ProviderError:
+def _key_reason(status: int, said: ErrorWords) -> str | None:
+    """Why the key is refused, or None if that is not what the error says."""
+    if word := _first(_KEY_WORDS, said.words):
+        return word
+    if BAD_REQUEST <= status < SERVER_ERROR:
+        for pattern, reason in _KEY_TEXTS:
+            if pattern.search(said.message):
+                return reason
+    return _KEY_REASONS.get(status)
+
+
+def _for_now(
+    response: Response, said: ErrorWords, text: str, request_id: str | None
+) -> ProviderError:
     status, retry_after_s = response.status_code, parse_retry_after(response.headers)
+    if retry_after_s is None:
+        retry_after_s = said.retry_after_s
     if status == TOO_MANY_REQUESTS:
         return ProviderRateLimitedError(
-            text, retry_after_s=retry_after_s, status_code=status, request_id=request_id
+            text,
+            reason=_first(_LIMIT_WORDS, said.words) or "rate_limited",
+            retry_after_s=retry_after_s,
+            status_code=status,
+            request_id=request_id,
         )
     return ProviderUnavailableError(
         text,
@@ -109,7 +180,7 @@ def _for_now(response: Response, text: str, request_id: str | None) -> ProviderE
     )
 
 
-def _refused_reason(status: int, said: ErrorWords) -> str | None:
+def _refused_reason(status: int, said: ErrorWords, key_reason: str | None) -> str | None:
     """Why the request will never be accepted, or None if that is not what the error says."""
     if word := _first(_REFUSED_WORDS, said.words):
         return word
@@ -122,7 +193,7 @@ def _refused_reason(status: int, said: ErrorWords) -> str | None:
         return None
     if _CONTEXT.search(said.message):
         return "context_exceeded"
-    return None if _first(_KEY_WORDS, said.words) else _REFUSED_REASONS.get(status, "bad_request")
+    return None if key_reason else _REFUSED_REASONS.get(status, "bad_request")
 
 
 def _first(table: dict[str, str], words: tuple[str, ...]) -> str | None:

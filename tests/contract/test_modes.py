@@ -26,7 +26,7 @@ from tests.factories.plans import (
     play,
 )
 
-ROUNDS_MAX = 3
+ROUNDS_MAX = 6
 PURE = {
     "app",
     "base64",
@@ -39,15 +39,26 @@ PURE = {
     "re",
     "typing",
 }
-PLANS = {
+MODELS = ("acme/a", "acme/b", "acme/c")
+JUDGED = make_judge_plan(*MODELS, judges=("jury/one", "jury/two"), criteria=("correct", "kind"))
+CASES = {
     "chat": make_plan("chat", "acme/a"),
-    "compare": make_plan("compare", "acme/a", "acme/b", "acme/c"),
-    "judge": make_judge_plan(
-        "acme/a", "acme/b", "acme/c", judges=("jury/one", "jury/two"), criteria=("correct", "kind")
+    "compare": make_plan("compare", *MODELS),
+    "judge": JUDGED,
+    "consensus": make_blend_plan(),
+    "council": make_blend_plan(strategy="council", min_candidates=1),
+    "best_of": make_blend_plan(
+        strategy="best_of", synthesizer=make_variant("smith/s", max_tokens=7), min_candidates=3
     ),
+    "chain": make_blend_plan(make_variant("acme/a", max_tokens=9), *MODELS[1:], strategy="chain"),
+    "moa": make_blend_plan(strategy="moa", layers=3),
+    "self_moa": make_blend_plan(strategy="self_moa", samples=4),
+    "blend and judge": make_blend_plan(strategy="moa", layers=2, judge=JUDGED.judge),
+    "mesh": make_mesh_plan(),
+    "mesh in turns": make_mesh_plan(strategy="round-robin"),
 }
 
-every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+every_mode = pytest.mark.parametrize("plan", CASES.values(), ids=CASES)
 texts = st.one_of(
     st.sampled_from(["", " ", "{", "null", "NaN", '{"scores": {}}', "<<end x>>", "A fine answer."]),
     st.text(max_size=40),
@@ -60,8 +71,8 @@ fates = st.one_of(
 )
 
 
-def job_of(mode: Mode) -> JobView:
-    return make_job(PLANS[mode.name], reference="Because of scattering.")
+def job_of(plan: Plan) -> JobView:
+    return make_job(plan, reference="Because of scattering.")
 
 
 def answer_of(fate: str | CallState | None, call: PlannedCall) -> str | CallState:
@@ -78,15 +89,15 @@ def drawn(data: st.DataObject):
 
 
 @every_mode
-def test_a_mode_is_registered_under_its_name_and_has_a_plan_here(mode: Mode):
-    assert MODES[mode.name] is mode
-    mode.check(PLANS[mode.name])
+def test_a_mode_is_registered_under_its_name_and_has_a_plan_here(plan: Plan):
+    assert MODES[mode_of(plan).name] is mode
+    mode_of(plan).check(PLANS[mode_of(plan).name])
 
 
 @every_mode
 @given(data=st.data())
-def test_every_job_ends_within_a_few_rounds_whatever_its_calls_come_back_with(mode, data):
-    rounds, outcome = play(mode, job_of(mode), drawn(data))
+def test_every_job_ends_within_a_few_rounds_whatever_its_calls_come_back_with(plan, data):
+    rounds, outcome = play(mode_of(plan), job_of(plan), drawn(data))
 
     assert len(rounds) <= ROUNDS_MAX
     assert outcome.succeeded or outcome.reason
@@ -95,27 +106,27 @@ def test_every_job_ends_within_a_few_rounds_whatever_its_calls_come_back_with(mo
 
 @every_mode
 @given(data=st.data())
-def test_the_same_results_always_lead_to_the_same_rounds_in_whatever_order_they_come(mode, data):
-    job, results = job_of(mode), []
-    step: Round | Outcome = mode.plan(job)
-    assert mode.plan(job) == step
+def test_the_same_results_always_lead_to_the_same_rounds_in_whatever_order_they_come(plan, data):
+    job, results = job_of(plan), []
+    step: Round | Outcome = mode_of(plan).plan(job)
+    assert mode_of(plan).plan(job) == step
     while isinstance(step, Round):
         results += make_results(step, drawn(data))
-        step = mode.advance(job, results)
+        step = mode_of(plan).advance(job, results)
         shuffled = random.Random(1).sample(results, len(results))
-        assert mode.advance(job, shuffled) == step
+        assert mode_of(plan).advance(job, shuffled) == step
 
 
 @every_mode
 @given(data=st.data())
-def test_rounds_and_what_is_recorded_of_calls_survive_a_store(mode, data):
-    job, results = job_of(mode), []
-    step: Round | Outcome = mode.plan(job)
+def test_rounds_and_what_is_recorded_of_calls_survive_a_store(plan, data):
+    job, results = job_of(plan), []
+    step: Round | Outcome = mode_of(plan).plan(job)
     while isinstance(step, Round):
         assert msgspec.json.decode(msgspec.json.encode(step), type=Round) == step
         results += make_results(step, drawn(data))
-        step = mode.advance(job, results)
-        assert mode.advance(job, [stored(result) for result in results]) == step
+        step = mode_of(plan).advance(job, results)
+        assert mode_of(plan).advance(job, [stored(result) for result in results]) == step
 
 
 def stored(result: CallResult) -> CallResult:
@@ -124,9 +135,9 @@ def stored(result: CallResult) -> CallResult:
 
 
 @every_mode
-def test_a_job_can_succeed_and_can_fail(mode: Mode):
-    _, best = play(mode, job_of(mode), lambda call: answer_of(None, call))
-    _, worst = play(mode, job_of(mode), lambda _: CallState.FAILED)
+def test_a_job_can_succeed_and_can_fail(plan: Plan):
+    _, best = play(mode_of(plan), job_of(plan), lambda call: answer_of(None, call))
+    _, worst = play(mode_of(plan), job_of(plan), lambda _: CallState.FAILED)
 
     assert best.succeeded
     assert best.reason is None
@@ -137,9 +148,9 @@ def test_a_job_can_succeed_and_can_fail(mode: Mode):
 
 @every_mode
 @given(data=st.data())
-def test_the_calls_of_a_round_are_told_apart_by_role_and_label(mode, data):
-    job = job_of(mode)
-    rounds, _ = play(mode, job, drawn(data))
+def test_the_calls_of_a_round_are_told_apart_by_role_and_label(plan, data):
+    job = job_of(plan)
+    rounds, _ = play(mode_of(plan), job, drawn(data))
 
     for round_ in rounds:
         names = [(call.role, call.label) for call in round_.calls]
@@ -154,10 +165,10 @@ def test_the_calls_of_a_round_are_told_apart_by_role_and_label(mode, data):
 
 @every_mode
 @given(data=st.data())
-def test_no_call_follows_that_was_not_counted_beforehand(mode, data):
-    job = job_of(mode)
-    counted = [variant for variant, _ in mode.later_calls(job.plan)]
-    rounds, _ = play(mode, job, drawn(data))
+def test_no_call_follows_that_was_not_counted_beforehand(plan, data):
+    job = job_of(plan)
+    counted = [variant for variant, _ in mode_of(plan).later_calls(job.plan)]
+    rounds, _ = play(mode_of(plan), job, drawn(data))
 
     for call in [call for round_ in rounds[1:] for call in round_.calls]:
         place = next(
@@ -170,37 +181,37 @@ def test_no_call_follows_that_was_not_counted_beforehand(mode, data):
 
 @every_mode
 @given(data=st.data())
-def test_a_mode_that_needs_no_text_does_not_look_at_it(mode, data):
-    if mode.needs_text:
+def test_a_mode_that_needs_no_text_does_not_look_at_it(plan, data):
+    if mode_of(plan).needs_text:
         return
-    job = job_of(mode)
-    results = make_results(mode.plan(job), drawn(data))
+    job = job_of(plan)
+    results = make_results(mode_of(plan).plan(job), drawn(data))
     silent = [msgspec.structs.replace(result, text="") for result in results]
-    assert mode.advance(job, silent) == mode.advance(job, results)
+    assert mode_of(plan).advance(job, silent) == mode_of(plan).advance(job, results)
 
 
 @every_mode
-def test_an_answer_of_a_refused_call_is_no_answer(mode: Mode):
-    job = job_of(mode)
-    results = [make_result(call, CallState.REFUSED) for call in mode.plan(job).calls]
-    step = mode.advance(job, results)
+def test_an_answer_of_a_refused_call_is_no_answer(plan: Plan):
+    job = job_of(plan)
+    results = [make_result(call, CallState.REFUSED) for call in mode_of(plan).plan(job).calls]
+    step = mode_of(plan).advance(job, results)
     assert isinstance(step, Outcome)
     assert not step.succeeded
 
 
 @every_mode
-def test_i15_a_plan_without_models_is_refused(mode: Mode):
-    plan = PLANS[mode.name]
+def test_i15_a_plan_without_models_is_refused(plan: Plan):
+    plan = PLANS[mode_of(plan).name]
     with pytest.raises(InvalidRequestError) as refused:
-        mode.check(Plan(plan.mode, (), plan.judge))
+        mode_of(plan).check(Plan(plan.mode, (), plan.judge))
     assert refused.value.param == "models"
 
 
 @every_mode
-def test_i15_the_same_label_twice_is_refused(mode: Mode):
-    plan = PLANS[mode.name]
+def test_i15_the_same_label_twice_is_refused(plan: Plan):
+    plan = PLANS[mode_of(plan).name]
     with pytest.raises(InvalidRequestError) as refused:
-        mode.check(Plan(plan.mode, plan.variants[:1] * 2, plan.judge))
+        mode_of(plan).check(Plan(plan.mode, plan.variants[:1] * 2, plan.judge))
     assert refused.value.param in {"models", "models[1]"}
 
 

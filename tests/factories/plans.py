@@ -4,10 +4,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from app.domain.completion import FinishReason
 from app.domain.plan import (
+    BlendSpec,
+    BlendStrategy,
     CallResult,
     JobView,
     JudgeSpec,
+    MeshSpec,
+    MeshStrategy,
     Mode,
     Outcome,
     Plan,
@@ -17,9 +24,23 @@ from app.domain.plan import (
 from app.domain.prompt import Message, ModelRef, Params, Prompt, Variant
 from app.domain.states import CallState
 
-ROUNDS_MAX = 10
+ROUNDS_MAX = 20
 
-Answer = Callable[[PlannedCall], str | CallState]
+
+class End(msgspec.Struct, frozen=True):
+    """How a call ended, where a text or a state alone does not say it."""
+
+    state: CallState = CallState.FAILED
+    text: str = ""
+    reason: str | None = None
+    status_code: int | None = None
+    latency_ms: int | None = None
+    finish_reason: FinishReason | None = None
+
+
+#: A text is a call that succeeded, a state one without a text.
+Said = str | CallState | End
+Answer = Callable[[PlannedCall], Said]
 
 
 def make_variant(name: str, *, label: str | None = None, **params: Any) -> Variant:
@@ -45,6 +66,30 @@ def make_judge_plan(
     return make_plan("judge", *(models or ("acme/a", "acme/b")), judge=spec)
 
 
+def make_blend_plan(
+    *models: str | Variant,
+    strategy: BlendStrategy = "consensus",
+    judge: JudgeSpec | None = None,
+    **spec: Any,
+) -> Plan:
+    """A blended plan; three models unless told, and one of self_moa."""
+    default = ("acme/a",) if strategy == "self_moa" else ("acme/a", "acme/b", "acme/c")
+    plan = make_plan("blend", *(models or default), judge=judge)
+    return msgspec.structs.replace(plan, blend=BlendSpec(strategy, **spec))
+
+
+def make_mesh_plan(
+    model: str | Variant = "acme/a",
+    *fallback: str | Variant,
+    strategy: MeshStrategy = "rate-limit",
+    order: Sequence[str] = (),
+) -> Plan:
+    """A meshed plan; two models to fall back on unless told."""
+    listed = make_plan("mesh", *(fallback or ("acme/b", "acme/c"))).variants
+    spec = MeshSpec(listed, strategy, tuple(order))
+    return msgspec.structs.replace(make_plan("mesh", model), mesh=spec)
+
+
 def make_job(
     plan: Plan, question: str = "Why is the sky blue?", *, reference: str | None = None, seed="s1"
 ) -> JobView:
@@ -52,12 +97,21 @@ def make_job(
     return JobView(Prompt([Message("user", question)], reference), plan, seed)
 
 
-def make_result(call: PlannedCall, answer: str | CallState, *, round_: int = 0) -> CallResult:
-    """How a call ended: with a text, or in a state without one."""
-    state = answer if isinstance(answer, CallState) else CallState.SUCCEEDED
-    text = "" if isinstance(answer, CallState) else answer
-    reason = "rate_limited" if state is CallState.FAILED else None
-    return CallResult(round_, call.role, call.label, state, text, reason, call.meta)
+def make_result(call: PlannedCall, answer: Said, *, round_: int = 0) -> CallResult:
+    """How a call ended."""
+    match answer:
+        case str():
+            end = End(CallState.SUCCEEDED, answer)
+        case CallState():
+            end = End(answer, reason="rate_limited" if answer is CallState.FAILED else None)
+        case End():
+            end = answer
+    return CallResult(
+        *(round_, call.role, call.label, end.state, end.text, end.reason, call.meta),
+        status_code=end.status_code,
+        latency_ms=end.latency_ms,
+        finish_reason=end.finish_reason,
+    )
 
 
 def make_results(round_: Round, answer: Answer, *, number: int = 0) -> list[CallResult]:

@@ -125,7 +125,7 @@ class Engine:
         match step:
             case Step.PLAN:
                 plan(self.services, *ids)
-            case Step.ADVANCE | Step.JUDGE:
+            case Step.ADVANCE | Step.JUDGE | Step.BLEND:
                 advance(self.services, ids[0], ids[1:])
             case Step.FINALIZE:
                 finalize(self.services, *ids)

@@ -54,6 +54,11 @@ class UpServer:
         return _ADDRESS.findall(self.log)[-1]
 
     @property
+    def lock(self) -> str:
+        """What the file of its lock says."""
+        return (self.directory / "up.lock").read_text()
+
+    @property
     def api_key(self) -> str:
         """The local account's."""
         return (self.directory / "api-key").read_text().strip()

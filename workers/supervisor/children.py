@@ -104,6 +104,7 @@ class Child:
         self._start = start
         self._clock = clock
         self._started_at = self._due_at = clock()
+        self._is_asked_to_end = False
 
     @property
     def is_running(self) -> bool:
@@ -133,11 +134,13 @@ class Child:
         self.failures += 1
         delay_s = min(RESTART_DELAY_S * 2 ** (self.failures - 1), RESTART_DELAY_MAX_S)
         self._due_at = self._clock() + delay_s
-        log.info("child_ended", child=self.program.name, pid=self.process.pid, code=code)
+        say = log.info if self._is_asked_to_end else log.warning
+        say("child_ended", child=self.program.name, pid=self.process.pid, code=code)
         self.process = None
 
     def ask_to_end(self) -> None:
         """Send it SIGTERM, once."""
+        self._is_asked_to_end = True
         if self.process is not None:
             self.process.terminate()
 

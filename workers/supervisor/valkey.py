@@ -85,7 +85,8 @@ class EmbeddedValkey:
             if not _ends(pid):
                 raise SetupError(f"a Valkey left behind (pid {pid}) does not end: end it")
         self.pid_file.unlink(missing_ok=True)
-        _remove_folder_of(left, self._data_dir)
+        if left != self.socket:
+            _remove_folder_of(left, self._data_dir)
 
     def close(self) -> None:
         """Remove the folder of the socket, if it has one of its own."""

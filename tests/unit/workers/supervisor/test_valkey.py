@@ -38,6 +38,17 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one_of_our_own(tmp_path: Path
     assert not valkey.socket.parent.exists()
 
 
+def test_what_is_left_of_another_is_cleared_away_and_our_own_place_is_kept(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * SOCKET_PATH_BYTES_MAX)
+    left, ours = EmbeddedValkey(deep), EmbeddedValkey(deep)
+    ours.clear_the_way()
+    assert ours.socket.parent.exists()
+    ours.clear_the_way(left.url)
+    assert ours.socket.parent.exists()
+    assert not left.socket.parent.exists()
+    ours.close()
+
+
 def test_closing_removes_no_folder_that_is_not_its_own(tmp_path: Path) -> None:
     EmbeddedValkey(tmp_path).close()
     assert tmp_path.exists()
