@@ -20,15 +20,12 @@ DEPTH_MAX = 64
 
 #: Fields that are documented and not honoured yet, each with the values that ask for nothing.
 _LATER: dict[str, tuple[Any, ...]] = {
-    "blend": (None,),
     "cache": (None, False),
-    "mesh": (None,),
     "retention": (None, "keep"),
     "sample": (None,),
     "stop_if_failed_percent": (None,),
     "template": (None,),
 }
-_LATER_MODES = ("blend", "mesh")
 _LATER_SCORING = "pairwise"
 #: What pydantic adds to the path of a field that may be one of several shapes.
 _SHAPES = frozenset({"ModelSpec", "constrained-str"})
@@ -88,9 +85,7 @@ def _refuse_later(settings: Mapping[str, Any]) -> None:
         asked = [(type(one), one) for one in neutral]
         if name in settings and (type(settings[name]), settings[name]) not in asked:
             raise _not_yet(name, "is")
-    mode, judge = settings.get("mode"), settings.get("judge")
-    if mode in _LATER_MODES:
-        raise _not_yet("mode", f"{mode} is")
+    judge = settings.get("judge")
     if isinstance(judge, dict) and judge.get("scoring") == _LATER_SCORING:
         raise _not_yet("judge.scoring", f"{_LATER_SCORING} is")
 

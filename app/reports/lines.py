@@ -1,6 +1,6 @@
 """From rows to result lines: a page of jobs in a handful of queries, however many calls it has."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -90,9 +90,10 @@ class Lines:
     def __init__(self, plan: Plan) -> None:
         self._mode = plan.mode
         judges = plan.judge.judges if plan.judge is not None else ()
+        candidates = plan.variants + (plan.mesh.fallback if plan.mesh is not None else ())
         self._places = {
             (role.value, variant.label): place
-            for role, variants in ((Role.CANDIDATE, plan.variants), (Role.JUDGE, judges))
+            for role, variants in ((Role.CANDIDATE, candidates), (Role.JUDGE, judges))
             for place, variant in enumerate(variants)
         }
 
@@ -100,14 +101,21 @@ class Lines:
         """The jobs' lines, in their order."""
         closed = [job.id for job in jobs if job.state in JOB_CLOSED]
         verdicts = _verdicts(session, closed) if self._mode == "judge" else {}
+        how = _outcomes(session, closed, self._mode)
         calls: dict[str, list[_CallRow]] = {job.id: [] for job in jobs}
         for row in session.connection().execute(calls_statement(session, list(calls))):
             call = _CallRow(*row)
             calls[call.job_id].append(call)
-        return [self._line(job, calls[job.id], verdicts.get(job.id)) for job in jobs]
+        return [
+            self._line(job, calls[job.id], verdicts.get(job.id), how.get(job.id)) for job in jobs
+        ]
 
     def _line(
-        self, job: JobRow, calls: Iterable[_CallRow], verdict: msgspec.Raw | None
+        self,
+        job: JobRow,
+        calls: Collection[_CallRow],
+        verdict: msgspec.Raw | None,
+        how: msgspec.Raw | None,
     ) -> ResultLine:
         completions = [_completion(call) for call in sorted(calls, key=self._order)]
         costs = [one.cost_nanos for one in completions]
@@ -120,6 +128,8 @@ class Lines:
             state=job.state,
             completions=completions,
             verdict=verdict,
+            synthesis=_synthesis(how, calls) if self._mode == "blend" and how else None,
+            route=how if self._mode == "mesh" else None,
             cost_nanos=None if None in costs else sum(cost or 0 for cost in costs),
             error=(reason or ErrorView(reason=job.state)) if failed else None,
             note=None if failed else reason,
@@ -156,6 +166,30 @@ def _verdicts(session: Session, job_ids: Sequence[str]) -> Mapping[str, msgspec.
         .join(StoredVerdict, col(StoredVerdict.job_id) == wanted.c.value)
     )
     return {job_id: msgspec.Raw(body) for job_id, body in rows}
+
+
+def _outcomes(session: Session, job_ids: Sequence[str], mode: str) -> Mapping[str, msgspec.Raw]:
+    """How each job's blend or mesh came about, as it was stored."""
+    kind = {"blend": "synthesis", "mesh": "route"}.get(mode)
+    if kind is None:
+        return {}
+    wanted = these(session, job_ids)
+    rows = session.connection().execute(
+        select(StoredText.owner_id, StoredText.body)
+        .select_from(wanted)
+        .join(
+            StoredText,
+            (col(StoredText.owner_id) == wanted.c.value) & (col(StoredText.kind) == kind),
+        )
+    )
+    return {job_id: msgspec.Raw(body) for job_id, body in rows}
+
+
+def _synthesis(how: msgspec.Raw, calls: Collection[_CallRow]) -> msgspec.Raw:
+    """The synthesis with its text, which is the answer of the call that it names."""
+    told = msgspec.json.decode(how)
+    text = next((call.text for call in calls if call.label == told["label"]), None)
+    return msgspec.Raw(msgspec.json.encode({"text": text, **told}))
 
 
 def _completion(call: _CallRow) -> CompletionView:

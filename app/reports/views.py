@@ -19,6 +19,16 @@ _VERDICT = msgspec.Meta(
 )
 
 
+_SYNTHESIS = msgspec.Meta(
+    description="A blend's answer: its text, the strategy and synthesizer, which answers went into "
+    "it, and whether it fell back to the best candidate by rule, with the reason."
+)
+_ROUTE = msgspec.Meta(
+    description="A mesh's way: each model that was tried, skipped or successful, with status code "
+    "and latency."
+)
+
+
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
     """Why something ended as it did: one machine-readable word, and words for a person."""
 
@@ -159,8 +169,8 @@ class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     completions: list[CompletionView]
     verdict: Annotated[msgspec.Raw | None, _VERDICT]
-    synthesis: None = None
-    route: None = None
+    synthesis: Annotated[msgspec.Raw | None, _SYNTHESIS]
+    route: Annotated[msgspec.Raw | None, _ROUTE]
     cost_nanos: int | None
     error: ErrorView | None
     note: ErrorView | None

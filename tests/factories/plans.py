@@ -100,10 +100,10 @@ def make_job(
 def make_result(call: PlannedCall, answer: Said, *, round_: int = 0) -> CallResult:
     """How a call ended."""
     match answer:
+        case CallState():  # before str, which it is too
+            end = End(answer, reason="rate_limited" if answer is CallState.FAILED else None)
         case str():
             end = End(CallState.SUCCEEDED, answer)
-        case CallState():
-            end = End(answer, reason="rate_limited" if answer is CallState.FAILED else None)
         case End():
             end = answer
     return CallResult(
