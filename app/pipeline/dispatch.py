@@ -26,7 +26,6 @@ from app.pipeline.lanes import params_of
 from app.pipeline.outcomes import ClaimedCall
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
-from app.queue import Step, send_after_commit
 
 _CLAIM = """
 WITH c AS MATERIALIZED (
@@ -171,8 +170,7 @@ def _refused(services: Services, entry: Entry) -> Claim:
             select(Batch).where(Batch.id == entry.batch_id).with_for_update(key_share=True)
         ).one()
         if batch.reserved_nanos == 0 and batch.ending is None:
-            end_early(tx, store, [batch.id], EndReason.BUDGET_EXHAUSTED)
-            send_after_commit(tx, services.queue, Step.RECONCILE)
+            end_early(tx, services, [batch.id], EndReason.BUDGET_EXHAUSTED)
             return Claim((), Room.STOPPED)
     return Claim((), Room.BUDGET)
 

@@ -143,7 +143,8 @@ def expire_batches(services: Services) -> None:
             .where(col(Batch.deadline) < db_now())
             .where(col(Batch.state).in_([BatchState.QUEUED, BatchState.RUNNING]))
         ).all()
-        end_early(tx, store, late, EndReason.EXPIRED)
+        if late:
+            end_early(tx, services, late, EndReason.EXPIRED)
 
 
 def end_stuck_lanes(services: Services) -> None:

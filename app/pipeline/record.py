@@ -20,6 +20,7 @@ from app.pipeline.calls import TEXT_COLUMNS, announce
 from app.pipeline.outcomes import Finished
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
+from app.webhooks.events import EventType, batch_event, record_event
 
 #: An opaque CASE: with fresh statistics the planner believes that no row is 'sending', and
 #: would begin with them.
@@ -58,6 +59,10 @@ WITH j AS MATERIALIZED (
 )
 UPDATE job SET outstanding = outstanding - j.n FROM j WHERE job.id = j.job_id
 RETURNING job.id, job.batch_id, job.outstanding
+"""
+_END_EARLY = """
+UPDATE batch SET ending = :why WHERE id = :id AND closed_at IS NULL AND ending IS NULL
+RETURNING account_id
 """
 _COMPLETION_COLUMNS = (
     "call_id", "epoch", "finish_reason", "model_returned", "latency_ms", "flags", "created_at",
@@ -103,8 +108,7 @@ def _record(tx: Tx, services: Services, group: Sequence[Finished]) -> Recorded:
     announce(tx, store, _waiting_rows(kept))
     hint_ready(tx, services, ready)
     if overrun:
-        end_early(tx, store, sorted(overrun), EndReason.BUDGET_EXHAUSTED)
-        send_after_commit(tx, services.queue, Step.RECONCILE)
+        end_early(tx, services, sorted(overrun), EndReason.BUDGET_EXHAUSTED)
     return Recorded(written, tuple(sorted(overrun)))
 
 
@@ -139,16 +143,17 @@ def _modes_of(tx: Tx, store: Store, batch_ids: Sequence[str]) -> list[tuple[str,
     return [(row[0], row[1]) for row in rows]
 
 
-def end_early(tx: Tx, store: Store, batch_ids: Sequence[str], why: EndReason) -> None:
+def end_early(tx: Tx, services: Services, batch_ids: Sequence[str], why: EndReason) -> None:
     """Nothing of these batches is claimed any more; `reconcile` closes what is open."""
     for batch_id in sorted(batch_ids):
-        tx.run(
-            store.sql(
-                "UPDATE batch SET ending = COALESCE(ending, :why) "
-                "WHERE id = :id AND closed_at IS NULL"
-            ),
-            {"id": batch_id, "why": why.value},
-        )
+        ended = tx.run(
+            services.store.sql(_END_EARLY), {"id": batch_id, "why": why.value}
+        ).one_or_none()
+        if ended is not None and why is EndReason.BUDGET_EXHAUSTED:
+            event = batch_event(EventType.BATCH_BUDGET_REACHED, batch_id, services.store.now(tx))
+            for delivery_id in record_event(tx, services.store, ended[0], batch_id, event):
+                send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+    send_after_commit(tx, services.queue, Step.RECONCILE)
 
 
 def _json(rows: Any) -> str:
