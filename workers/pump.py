@@ -101,6 +101,7 @@ class Pump:
     def _wake(self) -> None:
         self._read_at = -POLL_S
         self._woken.set()
+        self.flight.landed.set()
 
     async def stop(self, grace_s: float) -> int:
         """Claim no more, let what is in flight finish, give the rest back; answers how many."""
@@ -145,18 +146,25 @@ class Pump:
         claimed = 0
         for entry, wanted in await self._picks():
             claimed += await self._claim(entry, wanted)
-        if claimed == 0:
+        if claimed == 0 and self._free > 0:
             await self._idle()
 
+    @property
+    def _free(self) -> int:
+        """Slots free for anybody; negative while the interactive reserve is in use."""
+        return self._limit - len(self.flight)
+
     async def _wait_for_slots(self) -> None:
-        """A few slots at once are claimed more cheaply than each by itself."""
+        """Wait for a free slot, and a moment more: a few at once are claimed more cheaply.
+
+        With none free it is looked at each poll whether something may use the reserve.
+        """
         enough = max(1, self._limit // _TOP_UP_PART)
         until = self._loop.time() + TOP_UP_S
-        while self._limit - len(self.flight) < enough and not self._stopping:
+        while self._free < enough and not self._stopping:
             self.flight.landed.clear()
-            full = len(self.flight) >= self._limit + self._reserve
             try:
-                async with asyncio.timeout_at(None if full else until):
+                async with asyncio.timeout_at(until if self._free > 0 else self._read_at + POLL_S):
                     await self.flight.landed.wait()
             except TimeoutError:
                 return
@@ -187,8 +195,9 @@ class Pump:
         shut = await self._breaker.open_models({entry.lane_id for entry in ready})
         self._trials = {circuit for circuit, left_s in shut.items() if left_s <= 0}
         ready = [one for one in ready if shut.get((one.lane_id, one.model), 0.0) <= 0]
-        free = self._limit - len(self.flight)
-        return choose(ready, self.flight.by_account, self.flight.by_entry, free, self._reserve)
+        return choose(
+            ready, self.flight.by_account, self.flight.by_entry, self._free, self._reserve
+        )
 
     async def _idle(self) -> None:
         """Nothing to claim: wait for a hint, or for what is due first."""

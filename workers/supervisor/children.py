@@ -120,7 +120,11 @@ class Child:
         if wait_s > 0:
             return wait_s
         self._started_at = self._clock()
-        self.process = self._start(self.program)
+        try:
+            self.process = self._start(self.program)
+        except OSError as error:  # no memory, no process, no descriptor: there will be again
+            log.error("child_not_started", child=self.program.name, error=error.strerror)  # noqa: TRY400 - a stack says no more
+            return self._failed()
         log.info("child_started", child=self.program.name, pid=self.process.pid)
         return None
 
@@ -129,14 +133,19 @@ class Child:
         if self.process is None or (code := self.process.poll()) is None:
             return
         _guard.forget(self.process.pid)
-        if self._clock() - self._started_at >= SETTLED_S:
-            self.failures = 0
-        self.failures += 1
-        delay_s = min(RESTART_DELAY_S * 2 ** (self.failures - 1), RESTART_DELAY_MAX_S)
-        self._due_at = self._clock() + delay_s
+        self._failed()
         say = log.info if self._is_asked_to_end else log.warning
         say("child_ended", child=self.program.name, pid=self.process.pid, code=code)
         self.process = None
+
+    def _failed(self) -> float:
+        """Count it, and say how long to wait before the next try."""
+        if self._clock() - self._started_at >= SETTLED_S:
+            self.failures = 0
+        self.failures += 1
+        delay_s = min(RESTART_DELAY_S * 2.0 ** (self.failures - 1), RESTART_DELAY_MAX_S)
+        self._due_at = self._clock() + delay_s
+        return delay_s
 
     def ask_to_end(self) -> None:
         """Send it SIGTERM, once."""

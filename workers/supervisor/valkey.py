@@ -79,10 +79,10 @@ class EmbeddedValkey:
         left = Path(previous_url.removeprefix("unix://")) if previous_url else self.socket
         pid = self._pid_of_leftover(left)
         _ask(left, b"SHUTDOWN NOSAVE\r\n")
-        if pid is not None and not _ends(pid):
+        if pid is not None and not _ends(pid, left):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            if not _ends(pid):
+            if not _ends(pid, left):
                 raise SetupError(f"a Valkey left behind (pid {pid}) does not end: end it")
         self.pid_file.unlink(missing_ok=True)
         if left != self.socket:
@@ -97,8 +97,7 @@ class EmbeddedValkey:
             pid = int(self.pid_file.read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
-        # The number may be another's by now: it is ours if its command names our socket.
-        if str(left) not in _command_of(pid):
+        if not _serves(pid, left):
             return None
         log.warning("valkey_left_behind", pid=pid)
         return pid
@@ -144,15 +143,18 @@ def _command_of(pid: int) -> str:
     return listed.stdout
 
 
-def _ends(pid: int) -> bool:
+def _serves(pid: int, path: Path) -> bool:
+    """Whether that is a server of ours; the number may be another's by now."""
+    return str(path) in _command_of(pid)
+
+
+def _ends(pid: int, path: Path) -> bool:
     deadline = time.monotonic() + END_TIMEOUT_S
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
+    while is_there := _serves(pid, path):
+        if time.monotonic() > deadline:
+            break
         time.sleep(_POLL_S)
-    return False
+    return not is_there
 
 
 def _remove_folder_of(path: Path, data_dir: Path) -> None:
