@@ -106,15 +106,19 @@ def check_blend(plan: Plan) -> None:
 
 
 def _check_labels(plan: Plan) -> None:
-    """No model may be called as a later call of the job is."""
+    """No model may be called as a later call of the job is, nor a judge as a synthesis is."""
+    syntheses = {synthesis_label(step) for step in range(1, MODELS_MAX)}
     layers = range(2, spec_of(plan).layers + 1)
     taken = {layer_label(variant.label, layer) for variant in plan.variants for layer in layers}
-    taken |= {synthesis_label(step) for step in range(1, MODELS_MAX)}
-    for place, variant in enumerate(plan.variants):
-        if variant.label in taken:
-            raise _invalid(
-                f"models[{place}]", f"{variant.label!r} is what a call of ours is called"
-            )
+    judges = plan.judge.judges if plan.judge else ()
+    for field, variants, labels in (
+        ("models", plan.variants, taken | syntheses),
+        ("judge.judges", judges, syntheses),
+    ):
+        for place, variant in enumerate(variants):
+            if variant.label in labels:
+                problem = f"{variant.label!r} is what a call of the blend itself is called"
+                raise _invalid(f"{field}[{place}]", problem)
 
 
 def _contestants(plan: Plan) -> Iterator[ModelRef]:

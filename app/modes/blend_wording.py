@@ -100,8 +100,8 @@ MATERIAL = """\
 <<data {fence}>>
 {document}
 <<end {fence}>>
-That was the material. Now hand in your answer to the conversation before it, by the rules in the \
-system message."""
+That was the material; its form is no pattern for yours. Now hand in your answer to the \
+conversation before it, by the rules in the system message."""
 
 #: How a model is to look at the conversation, in the order of its samples.
 VIEWPOINTS = {

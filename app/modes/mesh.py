@@ -46,9 +46,10 @@ _NOT_THE_REQUESTS_FAULT = SKIPPED | {
     *("connect", "timeout", "dropped", "bad_http", "outcome_unknown", "worker_lost", "shutdown"),
     # The provider; `provider_unavailable` is the engine's word for having waited too long.
     *("provider_unavailable", "rate_limited", "conflict", "too_early", "server_error"),
-    *("bad_gateway", "overloaded", "gateway_timeout"),
+    *("bad_gateway", "overloaded", "gateway_timeout", "cancelled", "ramp_limit"),
     # The key, or the account behind it: another provider has another.
-    *("unauthorized", "billing", "forbidden", "quota_exhausted", "malformed_key", "key_unusable"),
+    *("unauthorized", "billing", "forbidden", "quota_exhausted", "spend_limit"),
+    *("malformed_key", "key_unusable"),
 }
 
 

@@ -89,6 +89,7 @@ class Lines:
 
     def __init__(self, plan: Plan) -> None:
         self._mode = plan.mode
+        self._is_judged = plan.judge is not None
         judges = plan.judge.judges if plan.judge is not None else ()
         candidates = plan.variants + (plan.mesh.fallback if plan.mesh is not None else ())
         self._places = {
@@ -100,7 +101,7 @@ class Lines:
     def of(self, session: Session, jobs: Sequence[JobRow]) -> list[ResultLine]:
         """The jobs' lines, in their order."""
         closed = [job.id for job in jobs if job.state in JOB_CLOSED]
-        verdicts = _verdicts(session, closed) if self._mode == "judge" else {}
+        verdicts = _verdicts(session, closed) if self._is_judged else {}
         how = _outcomes(session, closed, self._mode)
         calls: dict[str, list[_CallRow]] = {job.id: [] for job in jobs}
         for row in session.connection().execute(calls_statement(session, list(calls))):
@@ -188,8 +189,12 @@ def _outcomes(session: Session, job_ids: Sequence[str], mode: str) -> Mapping[st
 def _synthesis(how: msgspec.Raw, calls: Collection[_CallRow]) -> msgspec.Raw:
     """The synthesis with its text, which is the answer of the call that it names."""
     told = msgspec.json.decode(how)
-    text = next((call.text for call in calls if call.label == told["label"]), None)
+    text = next((call.text for call in calls if _is_source(call, told["label"])), None)
     return msgspec.Raw(msgspec.json.encode({"text": text, **told}))
+
+
+def _is_source(call: _CallRow, label: str) -> bool:
+    return call.label == label and call.role != Role.JUDGE
 
 
 def _completion(call: _CallRow) -> CompletionView:

@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 
 import app.modes
 from app.domain.errors import InvalidRequestError
-from app.domain.plan import CallResult, JobView, Mode, Outcome, Plan, PlannedCall, Round
+from app.domain.plan import BlendSpec, CallResult, JobView, Mode, Outcome, PlannedCall, Round
 from app.domain.states import CALL_CLOSED, CallState, Role
-from app.modes.registry import MODES
+from app.modes.registry import MODES, mode_for
 from tests.factories.plans import (
+    make_blend_plan,
     make_job,
     make_judge_plan,
+    make_mesh_plan,
     make_plan,
     make_result,
     make_results,
+    make_variant,
     make_verdict,
     play,
 )
@@ -41,7 +44,7 @@ PURE = {
 }
 MODELS = ("acme/a", "acme/b", "acme/c")
 JUDGED = make_judge_plan(*MODELS, judges=("jury/one", "jury/two"), criteria=("correct", "kind"))
-CASES = {
+PLANS = {
     "chat": make_plan("chat", "acme/a"),
     "compare": make_plan("compare", *MODELS),
     "judge": JUDGED,
@@ -58,7 +61,20 @@ CASES = {
     "mesh in turns": make_mesh_plan(strategy="round-robin"),
 }
 
-every_mode = pytest.mark.parametrize("plan", CASES.values(), ids=CASES)
+#: The settings beside its own that a mode takes.
+TAKEN = {
+    "chat": (),
+    "compare": (),
+    "judge": ("judge",),
+    "blend": ("blend", "judge"),
+    "mesh": ("mesh",),
+}
+
+every_mode = pytest.mark.parametrize(
+    ("mode", "job"),
+    [(mode_for(plan.mode), make_job(plan, reference="Because.")) for plan in PLANS.values()],
+    ids=PLANS,
+)
 texts = st.one_of(
     st.sampled_from(["", " ", "{", "null", "NaN", '{"scores": {}}', "<<end x>>", "A fine answer."]),
     st.text(max_size=40),
@@ -69,10 +85,6 @@ fates = st.one_of(
     # None: a judge's whole and valid verdict.
     st.none(),
 )
-
-
-def job_of(plan: Plan) -> JobView:
-    return make_job(plan, reference="Because of scattering.")
 
 
 def answer_of(fate: str | CallState | None, call: PlannedCall) -> str | CallState:
@@ -89,15 +101,19 @@ def drawn(data: st.DataObject):
 
 
 @every_mode
-def test_a_mode_is_registered_under_its_name_and_has_a_plan_here(plan: Plan):
-    assert MODES[mode_of(plan).name] is mode
-    mode_of(plan).check(PLANS[mode_of(plan).name])
+def test_a_mode_is_registered_under_its_name_and_takes_its_plans(mode: Mode, job: JobView):
+    assert MODES[mode.name] is mode
+    mode.check(job.plan)
+
+
+def test_every_mode_has_a_plan_here():
+    assert {plan.mode for plan in PLANS.values()} == set(MODES)
 
 
 @every_mode
 @given(data=st.data())
-def test_every_job_ends_within_a_few_rounds_whatever_its_calls_come_back_with(plan, data):
-    rounds, outcome = play(mode_of(plan), job_of(plan), drawn(data))
+def test_every_job_ends_within_a_few_rounds_whatever_its_calls_come_back_with(mode, job, data):
+    rounds, outcome = play(mode, job, drawn(data))
 
     assert len(rounds) <= ROUNDS_MAX
     assert outcome.succeeded or outcome.reason
@@ -106,27 +122,29 @@ def test_every_job_ends_within_a_few_rounds_whatever_its_calls_come_back_with(pl
 
 @every_mode
 @given(data=st.data())
-def test_the_same_results_always_lead_to_the_same_rounds_in_whatever_order_they_come(plan, data):
-    job, results = job_of(plan), []
-    step: Round | Outcome = mode_of(plan).plan(job)
-    assert mode_of(plan).plan(job) == step
+def test_the_same_results_always_lead_to_the_same_rounds_in_whatever_order_they_come(
+    mode, job, data
+):
+    results: list[CallResult] = []
+    step: Round | Outcome = mode.plan(job)
+    assert mode.plan(job) == step
     while isinstance(step, Round):
         results += make_results(step, drawn(data))
-        step = mode_of(plan).advance(job, results)
+        step = mode.advance(job, results)
         shuffled = random.Random(1).sample(results, len(results))
-        assert mode_of(plan).advance(job, shuffled) == step
+        assert mode.advance(job, shuffled) == step
 
 
 @every_mode
 @given(data=st.data())
-def test_rounds_and_what_is_recorded_of_calls_survive_a_store(plan, data):
-    job, results = job_of(plan), []
-    step: Round | Outcome = mode_of(plan).plan(job)
+def test_rounds_and_what_is_recorded_of_calls_survive_a_store(mode, job, data):
+    results: list[CallResult] = []
+    step: Round | Outcome = mode.plan(job)
     while isinstance(step, Round):
         assert msgspec.json.decode(msgspec.json.encode(step), type=Round) == step
         results += make_results(step, drawn(data))
-        step = mode_of(plan).advance(job, results)
-        assert mode_of(plan).advance(job, [stored(result) for result in results]) == step
+        step = mode.advance(job, results)
+        assert mode.advance(job, [stored(result) for result in results]) == step
 
 
 def stored(result: CallResult) -> CallResult:
@@ -135,9 +153,9 @@ def stored(result: CallResult) -> CallResult:
 
 
 @every_mode
-def test_a_job_can_succeed_and_can_fail(plan: Plan):
-    _, best = play(mode_of(plan), job_of(plan), lambda call: answer_of(None, call))
-    _, worst = play(mode_of(plan), job_of(plan), lambda _: CallState.FAILED)
+def test_a_job_can_succeed_and_can_fail(mode: Mode, job: JobView):
+    _, best = play(mode, job, lambda call: answer_of(None, call))
+    _, worst = play(mode, job, lambda _: CallState.FAILED)
 
     assert best.succeeded
     assert best.reason is None
@@ -148,71 +166,80 @@ def test_a_job_can_succeed_and_can_fail(plan: Plan):
 
 @every_mode
 @given(data=st.data())
-def test_the_calls_of_a_round_are_told_apart_by_role_and_label(plan, data):
-    job = job_of(plan)
-    rounds, _ = play(mode_of(plan), job, drawn(data))
+def test_the_calls_of_a_round_are_told_apart_by_role_and_label(mode, job, data):
+    rounds, _ = play(mode, job, drawn(data))
 
     for round_ in rounds:
         names = [(call.role, call.label) for call in round_.calls]
         assert names
         assert len(set(names)) == len(names)
+    # A judge is asked twice at most, under its own name.
+    names = [(call.role, call.label) for round_ in rounds for call in round_.calls]
+    assert all(names.count(name) == 1 or name[0] is Role.JUDGE for name in names)
+
+
+@every_mode
+def test_the_first_round_asks_candidates_and_variants_just_what_they_say(mode: Mode, job: JobView):
     variants = {variant.label: variant for variant in job.plan.variants}
-    for call in rounds[0].calls:
+    for call in mode.plan(job).calls:
         assert call.role is Role.CANDIDATE
-        assert (call.ref, call.params) == (variants[call.label].ref, variants[call.label].params)
-        assert call.messages is None
+        if variant := variants.get(call.label):
+            assert (call.ref, call.params) == (variant.ref, variant.params)
+            assert call.messages is None
 
 
 @every_mode
 @given(data=st.data())
-def test_no_call_follows_that_was_not_counted_beforehand(plan, data):
-    job = job_of(plan)
-    counted = [variant for variant, _ in mode_of(plan).later_calls(job.plan)]
-    rounds, _ = play(mode_of(plan), job, drawn(data))
+def test_no_call_is_made_that_was_not_counted_beforehand(mode, job, data):
+    planned = [*job.plan.variants, *(variant for variant, _ in mode.later_calls(job.plan))]
+    counted = [(variant.ref, variant.params.max_tokens) for variant in planned]
+    rounds, _ = play(mode, job, drawn(data))
 
-    for call in [call for round_ in rounds[1:] for call in round_.calls]:
-        place = next(
-            place
-            for place, variant in enumerate(counted)
-            if (variant.label, variant.ref) == (call.label, call.ref)
-        )
-        assert counted.pop(place).params.max_tokens == call.params.max_tokens
+    for call in [call for round_ in rounds for call in round_.calls]:
+        counted.remove((call.ref, call.params.max_tokens))
 
 
 @every_mode
 @given(data=st.data())
-def test_a_mode_that_needs_no_text_does_not_look_at_it(plan, data):
-    if mode_of(plan).needs_text:
+def test_a_mode_that_needs_no_text_does_not_look_at_it(mode, job, data):
+    if mode.needs_text:
         return
-    job = job_of(plan)
-    results = make_results(mode_of(plan).plan(job), drawn(data))
+    results = make_results(mode.plan(job), drawn(data))
     silent = [msgspec.structs.replace(result, text="") for result in results]
-    assert mode_of(plan).advance(job, silent) == mode_of(plan).advance(job, results)
+    assert mode.advance(job, silent) == mode.advance(job, results)
 
 
 @every_mode
-def test_an_answer_of_a_refused_call_is_no_answer(plan: Plan):
-    job = job_of(plan)
-    results = [make_result(call, CallState.REFUSED) for call in mode_of(plan).plan(job).calls]
-    step = mode_of(plan).advance(job, results)
+def test_an_answer_of_a_refused_call_is_no_answer(mode: Mode, job: JobView):
+    results = [make_result(call, CallState.REFUSED) for call in mode.plan(job).calls]
+    step = mode.advance(job, results)
     assert isinstance(step, Outcome)
     assert not step.succeeded
 
 
 @every_mode
-def test_i15_a_plan_without_models_is_refused(plan: Plan):
-    plan = PLANS[mode_of(plan).name]
+def test_i15_a_plan_without_models_is_refused(mode: Mode, job: JobView):
     with pytest.raises(InvalidRequestError) as refused:
-        mode_of(plan).check(Plan(plan.mode, (), plan.judge))
+        mode.check(msgspec.structs.replace(job.plan, variants=()))
     assert refused.value.param == "models"
 
 
 @every_mode
-def test_i15_the_same_label_twice_is_refused(plan: Plan):
-    plan = PLANS[mode_of(plan).name]
+def test_i15_the_same_label_twice_is_refused(mode: Mode, job: JobView):
     with pytest.raises(InvalidRequestError) as refused:
-        mode_of(plan).check(Plan(plan.mode, plan.variants[:1] * 2, plan.judge))
+        mode.check(msgspec.structs.replace(job.plan, variants=job.plan.variants[:1] * 2))
     assert refused.value.param in {"models", "models[1]"}
+
+
+@every_mode
+@pytest.mark.parametrize("part", ["judge", "blend", "mesh"])
+def test_i15_settings_of_another_mode_are_refused_rather_than_ignored(mode, job, part: str):
+    if part in TAKEN[mode.name]:
+        return
+    given = {"judge": JUDGED.judge, "blend": BlendSpec(), "mesh": make_mesh_plan().mesh}
+    with pytest.raises(InvalidRequestError) as refused:
+        mode.check(msgspec.structs.replace(job.plan, **{part: given[part]}))
+    assert refused.value.param == part
 
 
 def test_modes_import_nothing_that_does_io_or_knows_the_time():
