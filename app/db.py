@@ -1,24 +1,13 @@
-"""The store: its engine, the only commit, and the only clock of leases and due times.
+"""The store: its engine, the only commit, and the only clock of leases and due times."""
 
-Statements of the hot paths are written once for both stores, with a few tokens where they
-differ:
-
-    {now}                     this moment by the store's clock, not the transaction's start
-    {after_ms(expression)}    that many milliseconds from now
-    {age_s(expression)}       how many seconds ago a moment was; negative in the future
-    {rows(id text, n int)}    the JSON array `:rows` as a table `d` with these columns
-    {lock} {skip_locked}      row locks where there are any; SQLite locks the whole store
-"""
-
-import re
-import threading
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+import psycopg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,14 +17,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, SQLModel
 
+from app.dialects import SQLITE_NOW, FairLock, for_psycopg, render, sqlite_rows
 from app.domain.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
 #: Deadlock, serialization failure, too many connections, and a server that goes or comes up.
 _TRANSIENT = {"40001", "40P01", "53300", "57P01", "57P02", "57P03", "55P03"}
-_SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
-_TOKEN = re.compile(r"\{(\w+)(?:\(([^{}]*)\))?\}")
 #: A fenced statement wants its rows by key; a planner with stale statistics may think
 #: otherwise, and a generic plan is made once per connection instead of once per call.
 _HOT_OPTIONS = " ".join(
@@ -48,6 +36,16 @@ _HOT_OPTIONS = " ".join(
         "jit=off",
         "plan_cache_mode=force_generic_plan",
     )
+)
+
+
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    "cache_size=-65536",  # 64 MiB
+    "wal_autocheckpoint=4000",  # pages; a checkpoint holds up the writers
 )
 
 
@@ -65,7 +63,7 @@ def _now_on_postgresql(_element: db_now, _compiler: Any, **_: Any) -> str:
 
 @compiles(db_now, "sqlite")
 def _now_on_sqlite(_element: db_now, _compiler: Any, **_: Any) -> str:
-    return _SQLITE_NOW
+    return SQLITE_NOW
 
 
 class Tx(Session):
@@ -86,6 +84,18 @@ class Tx(Session):
         self.flush()
         return self.connection().execute(statement, values)
 
+    def fast(self, statement: sa.TextClause, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Execute a hot statement by the driver itself; answers its rows, if it has any.
+
+        What SQLAlchemy adds to a statement costs more than many of them do.
+        """
+        driver: Any = self.connection().connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            return driver.execute(statement.text, values).fetchall()
+        with driver.cursor() as cursor:
+            cursor.execute(for_psycopg(statement.text), values)
+            return [] if cursor.description is None else cursor.fetchall()
+
 
 class Store:
     """A PostgreSQL or SQLite database.
@@ -102,7 +112,7 @@ class Store:
         self._hot = hot
         self.engine = self._sqlite_engine() if self.is_sqlite else self._pg_engine(pool_size)
         # SQLite has one writer; waiting for it here is fair, and costs no polling.
-        self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
+        self._write_lock = FairLock() if self.is_sqlite else nullcontext()
 
     def _sqlite_engine(self) -> sa.Engine:
         if self.url.database:
@@ -168,6 +178,9 @@ class Store:
         except (OperationalError, InterfaceError, PoolTimeoutError) as error:
             log.warning("store_unavailable", error=type(error).__name__, detail=_cause(error))
             raise UnavailableError from error
+        except (sqlite3.OperationalError, psycopg.OperationalError) as error:
+            log.warning("store_unavailable", error=type(error).__name__, detail=str(error)[:300])
+            raise UnavailableError from error
         except DBAPIError as error:
             if error.connection_invalidated or _sqlstate(error) in _TRANSIENT:
                 raise UnavailableError from error
@@ -175,7 +188,7 @@ class Store:
 
     def sql(self, statement: str) -> sa.TextClause:
         """A statement for this store, from one with tokens (see the module's own words)."""
-        return _render(statement, self.engine.dialect.name)
+        return render(statement, self.engine.dialect.name)
 
     @staticmethod
     def now(session: Session) -> datetime:
@@ -194,7 +207,7 @@ class Store:
             marks = ", ".join("?" for _ in columns)
             driver.executemany(
                 f'INSERT INTO "{name}" ({names}) VALUES ({marks})',  # noqa: S608 - our own names
-                ([_sqlite_value(value) for value in row] for row in rows),
+                sqlite_rows(rows),
             )
             return
         with driver.cursor() as cursor, cursor.copy(f'COPY "{name}" ({names}) FROM STDIN') as copy:
@@ -217,69 +230,21 @@ def insert_once(tx: Tx, row: SQLModel) -> bool:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver's own BEGIN is deferred, and never immediate
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A deferred transaction that reads and then writes fails at once when another wrote.
     kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {kind}")
-
-
-def sqlite_time(moment: datetime) -> str:
-    """A moment as SQLite stores it: text that sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-
-
-def _sqlite_value(value: Any) -> Any:
-    return sqlite_time(value) if isinstance(value, datetime) else value
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"BEGIN {kind}")
 
 
 def in_ms(delay: timedelta | float) -> int:
     """A delay, or seconds, as whole milliseconds for `{after_ms()}`."""
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     return max(0, round(seconds * 1000))
-
-
-@lru_cache(maxsize=512)
-def _render(statement: str, dialect: str) -> sa.TextClause:
-    tokens = _TOKENS[dialect]
-    return sa.text(
-        _TOKEN.sub(lambda match: tokens[match.group(1)](match.group(2) or ""), statement)
-    )
-
-
-def _sqlite_rows(columns: str) -> str:
-    names = [column.split()[0] for column in columns.split(",")]
-    fields = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in names)
-    return f"(SELECT {fields} FROM json_each(:rows)) AS d"  # noqa: S608 - our own names
-
-
-#: What each token becomes. NO KEY: a foreign key's check takes a key share lock, which this
-#: one does not block.
-_TOKENS: dict[str, dict[str, Callable[[str], str]]] = {
-    "sqlite": {
-        "now": lambda _: _SQLITE_NOW,
-        "after_ms": lambda ms: (
-            f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', ({ms}) / 1000.0))"
-        ),
-        "age_s": lambda moment: f"((julianday('now') - julianday({moment})) * 86400.0)",
-        "rows": _sqlite_rows,
-        "lock": lambda _: "",
-        "lock_call": lambda _: "",
-        "skip_locked": lambda _: "",
-    },
-    "postgresql": {
-        "now": lambda _: "clock_timestamp()",
-        "after_ms": lambda ms: f"(clock_timestamp() + ({ms}) * interval '1 millisecond')",
-        "age_s": lambda moment: f"EXTRACT(EPOCH FROM clock_timestamp() - {moment})",
-        "rows": lambda columns: f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS d({columns})",
-        "lock": lambda _: "FOR NO KEY UPDATE",
-        "lock_call": lambda _: "FOR NO KEY UPDATE OF call",
-        "skip_locked": lambda _: "FOR NO KEY UPDATE SKIP LOCKED",
-    },
-}
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     max_tokens_default: int = Field(
         4096, ge=1, le=1_000_000, validation_alias="OVERNIGHT_MAX_TOKENS_DEFAULT"
     )
+    #: Anthropic's API is asked for this version (`anthropic-version`).
+    anthropic_version: str = Field(
+        "2026-10-21",
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        validation_alias="OVERNIGHT_ANTHROPIC_VERSION",
+    )
     #: All of one attempt, from connect to the last byte.
     attempt_timeout_s: float = Field(
         600, gt=0, le=3600, validation_alias="OVERNIGHT_ATTEMPT_TIMEOUT_S"

@@ -47,6 +47,7 @@ class Carrier:
         self._senders = SenderSet(services.settings.trusted_hosts)
         # By the key's own id and base URL: a key that was replaced is never found here.
         self._credentials: dict[tuple[str, str | None, str | None], Credential] = {}
+        self._sender_of: dict[tuple[str, str | None], Sender] = {}
         self._timeout_s = services.settings.attempt_timeout_s
 
     async def carry(self, prepared: Prepared) -> tuple[Finished, ProviderError | None]:
@@ -103,8 +104,14 @@ class Carrier:
         if call.billed is Billed.CREDITS:
             # A platform credential's URL is the operator's own: there is nothing to guard.
             return self._senders.of(registry.SenderKind.FAST)
-        kind = registry.sender_kind(call.provider, credential.base_url, self._trusted)
-        return self._senders.of(kind)
+        where = (call.provider, credential.base_url)
+        sender = self._sender_of.get(where)
+        if sender is None:
+            sender = self._senders.of(registry.sender_kind(*where, self._trusted))
+            if len(self._sender_of) >= _CREDENTIALS_KEPT:
+                self._sender_of.clear()
+            self._sender_of[where] = sender
+        return sender
 
     async def _credential(self, prepared: Prepared) -> Credential:
         key = (prepared.call.lane_id, prepared.provider_key_id, prepared.base_url)

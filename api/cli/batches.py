@@ -33,16 +33,15 @@ def batches(
         (
             batch["id"],
             batch["name"],
-            batch["mode"],
             "paused" if batch["paused"] else batch["state"],
             f"{closed_jobs(batch)}/{batch['counts']['jobs']['total']}",
             dollars(batch["cost"]["spent_nanos"]),
-            batch["created_at"][:16].replace("T", " "),
+            batch["created_at"][5:16].replace("T", " "),
         )
         for batch in found
     )
-    columns = ("batch", "name", "mode", "state", "jobs", "spent", "submitted (UTC)")
-    show_table(columns, rows, right=("jobs", "spent"))
+    columns = ("batch", "name", "state", "jobs", "spent", "at (UTC)")
+    show_table(columns, rows, right=("jobs", "spent"), whole=("batch", "at (UTC)"))
 
 
 def cancel(batch_id: BatchId, *, as_json: AsJson = False) -> None:

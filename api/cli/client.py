@@ -17,6 +17,9 @@ TIMEOUT_S = 30.0
 SUBMIT_TIMEOUT_S = 600.0
 _TRIES_MAX = 4
 _RETRY_AFTER_MAX_S = 5.0
+_RETRY_S = 1.0
+#: The request may have been read and its answer lost: an API that was killed and comes again.
+_CUT = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _PAGE = 100
 
@@ -86,22 +89,29 @@ class Client:
     @contextmanager
     def lines(self, path: str, **query: Any) -> Iterator[Iterator[bytes]]:
         """The lines of a streamed answer, as they are on the wire, without their ends."""
-        query = _without_none(query)
-        with self._words(), self._http.stream("GET", path, params=query) as answer:
-            if not answer.is_success:
-                answer.read()
-                self._refuse(answer)
-            yield _split(answer.iter_bytes())
+        try:
+            with self._http.stream("GET", path, params=_without_none(query)) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    self._refuse(answer)
+                yield _split(answer.iter_bytes())
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
-        """Send a request; one that is safe to repeat is tried again while the API is busy."""
+        """Send a request, again where that is safe and the API was busy, or went away meanwhile."""
         is_safe = method == "GET" or "Idempotency-Key" in (options.get("headers") or {})
         tries_left = _TRIES_MAX if is_safe else 1
         while True:
-            with self._words():
-                answer = self._http.request(method, path, **options)
             tries_left -= 1
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or tries_left == 0:
+            try:
+                answer = self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                if tries_left == 0 or not isinstance(error, _CUT):
+                    raise self._unreachable(error) from None
+                time.sleep(_RETRY_S)
+                continue
+            if tries_left == 0 or answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(_retry_after_s(answer))
         if not answer.is_success:
@@ -119,23 +129,19 @@ class Client:
                 ExitCode.UNREACHABLE,
             ) from None
 
-    @contextmanager
-    def _words(self) -> Iterator[None]:
-        """Turn what the network did into words."""
-        try:
-            yield
-        except httpx.ConnectError:
-            message = (
-                f"nothing answers at {self.url}: start it with `overnight up`, or say where the "
-                "API is with OVERNIGHT_URL"
-            )
-        except httpx.TimeoutException:
-            message = f"{self.url} did not answer in time: see its log, or try again"
-        except httpx.TransportError as error:
-            message = f"the connection to {self.url} broke ({type(error).__name__}): try again"
-        else:
-            return
-        raise Failure(message, ExitCode.UNREACHABLE)
+    def _unreachable(self, error: httpx.TransportError) -> Failure:
+        """What the network did, in words."""
+        match error:
+            case httpx.ConnectError():
+                message = (
+                    f"nothing answers at {self.url}: start it with `overnight up`, or say where "
+                    "the API is with OVERNIGHT_URL"
+                )
+            case httpx.TimeoutException():
+                message = f"{self.url} did not answer in time: see its log, or try again"
+            case _:
+                message = f"the connection to {self.url} broke ({type(error).__name__}): try again"
+        return Failure(message, ExitCode.UNREACHABLE)
 
     def _refuse(self, answer: httpx.Response) -> None:
         problem = _problem_of(answer)
@@ -185,7 +191,7 @@ def _retry_after_s(answer: httpx.Response) -> float:
     try:
         return min(max(float(answer.headers["retry-after"]), 0.0), _RETRY_AFTER_MAX_S)
     except (LookupError, ValueError):
-        return 1.0
+        return _RETRY_S
 
 
 def _without_none(query: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 import json
 import signal
-import sys
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -13,6 +13,8 @@ from api.cli.demo_local import show_local
 from api.cli.demo_simulated import show_simulated
 from api.cli.demo_system import Facts
 from api.cli.failure import Failure
+
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,8 +35,8 @@ def demo(
 
     A judged batch, from submit to leaderboard and signed webhook. The last line is JSON.
     """
-    # An end that was asked for cleans up too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in _ENDS:
+        signal.signal(number, _interrupt)
     if local:
         perform("demo_local", lambda: show_local(jobs))
     else:
@@ -54,6 +56,13 @@ def perform(name: str, show: Callable[[], Facts]) -> None:
         _last_line({name: "failed", "why": why})
         raise typer.Exit(1) from None
     _last_line({name: "ok", **facts, "seconds": round(time.monotonic() - started, 1)})
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Clean up and end; whoever asks again has been heard already."""
+    for number in _ENDS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _last_line(line: Facts) -> None:

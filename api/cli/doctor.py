@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from api.cli.checks import Level, examine
 from api.cli.failure import ExitCode, Failure
 from api.cli.output import show_json, show_table
+from api.cli.place import api_url
 from app.settings import Settings, load_settings
 
 HIDDEN = "***"
@@ -45,7 +46,7 @@ def settings_shown(settings: Settings) -> dict[str, str]:
     in_force = {
         "database_url": settings.store_url,
         "redis_url": settings.broker_url,
-        "url": settings.api_url,
+        "url": api_url(settings),
         "trusted_hosts_raw": ", ".join(settings.trusted_hosts),
         "files_url": settings.files_base_url,
     }

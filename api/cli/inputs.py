@@ -17,17 +17,17 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The flags of `submit`; None and empty ones say nothing."""
+    """The flags of `submit` that say something about the batch; None and empty ones say nothing."""
 
     name: str | None = None
     mode: str | None = None
-    models: Sequence[str] = ()
-    judges: Sequence[str] = ()
-    criteria: Sequence[str] = ()
+    model: Sequence[str] | None = None
+    judge: Sequence[str] | None = None
+    criteria: Sequence[str] | None = None
     allow_self: bool = False
     params: str | None = None
     repeats: int | None = None
-    budget_usd: float | None = None
+    budget: float | None = None
     deadline: str | None = None
     webhook: str | None = None
 
@@ -37,10 +37,10 @@ def body_of(flags: Flags, base: dict[str, Any]) -> dict[str, Any]:
     given = {
         "name": flags.name,
         "mode": flags.mode,
-        "models": [model_of(text) for text in flags.models] or None,
+        "models": [model_of(text) for text in flags.model or ()] or None,
         "params": None if flags.params is None else _object(flags.params, "--params"),
         "repeats": flags.repeats,
-        "budget_usd": flags.budget_usd,
+        "budget_usd": flags.budget,
         "deadline": flags.deadline,
         "webhook": None if flags.webhook is None else {"url": flags.webhook},
     }
@@ -57,8 +57,8 @@ def body_of(flags: Flags, base: dict[str, Any]) -> dict[str, Any]:
 
 def _judge_of(flags: Flags) -> dict[str, Any]:
     judge: dict[str, Any] = {}
-    if flags.judges:
-        judge["judges"] = [model_of(text) for text in flags.judges]
+    if flags.judge:
+        judge["judges"] = [model_of(text) for text in flags.judge]
     if flags.criteria:
         judge["criteria"] = list(flags.criteria)
     if flags.allow_self:

@@ -18,6 +18,7 @@ from app.domain.money import nanos_to_dollars
 _SHORT_CHARS = 72
 #: Output that is no terminal has no width; nothing of a table is cut there.
 _WIDE_COLUMNS = 200
+_FOLLOWED_NANOS = 100_000
 _MS_PER_S = 1000
 _MINUTE_S = 60
 _HOUR_S = 3600
@@ -49,18 +50,30 @@ def show_table(
     *,
     title: str | None = None,
     right: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> None:
-    """Print a table; the columns named in `right` are numbers."""
+    """Print a table; columns named in `right` are numbers, those in `whole` are never broken."""
     table = Table(
-        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),  # eighty columns are not many
+        title=title,
+        title_justify="left",
+        title_style="bold",
     )
     for column in columns:
         table.add_column(
-            column, justify="right" if column in right else "left", no_wrap=column in right
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=column in right or column in whole,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
-    console().print(table)
+    screen = console()
+    screen.print(table)
+    screen.print()
 
 
 def cell(value: object) -> str:
@@ -84,6 +97,13 @@ def short(text: str | None, chars: int = _SHORT_CHARS) -> str | None:
 def dollars(nanos: int | None) -> str:
     """Money; what is not known is never $0."""
     return "unknown" if nanos is None else f"${nanos_to_dollars(nanos)}"
+
+
+def about_dollars(nanos: int) -> str:
+    """Money that still changes, with the digits that one can follow."""
+    shown = (nanos + _FOLLOWED_NANOS // 2) // _FOLLOWED_NANOS
+    whole, rest = divmod(shown, 10_000)
+    return f"${whole}.{rest:04d}"
 
 
 def milliseconds(value: float | None) -> str | None:

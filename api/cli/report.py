@@ -1,7 +1,8 @@
 """`overnight report`: the leaderboard of a batch, its costs, and what to keep in mind."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -9,6 +10,15 @@ from api.cli.client import connect
 from api.cli.output import dollars, milliseconds, show_json, show_table
 
 Report = dict[str, Any]
+Entry = Mapping[str, Any]
+_MODEL = "model"
+
+
+class Column(NamedTuple):
+    """A column of the leaderboard, and what of an entry is in it."""
+
+    name: str
+    value: Callable[[Entry], object]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,33 +50,43 @@ def show_report(report: Report, planted: Mapping[str, float] | None = None) -> N
 
 def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None) -> None:
     """Print how good and how fast each model was."""
-    is_judged = report["mode"] == "judge"
-    columns = ["#", "model", "answered", "failed", "missing"]
-    judged = ["score", "95 %", "wins"] if is_judged else []
-    truth = ["planted"] if planted else []
-    rows = []
-    for entry in report["leaderboard"]:
-        row = [entry["rank"], entry["label"], entry["answered"], entry["failed"], entry["missing"]]
-        row += _scores(entry) if is_judged else []
-        row += [f"{planted[entry['label']]:.1f}"] if planted else []
-        row += [milliseconds(entry["latency_p50_ms"]), milliseconds(entry["latency_p95_ms"])]
-        rows.append(row)
-    columns = [*columns, *judged, *truth, "p50", "p95"]
-    show_table(
-        columns, rows, title="Leaderboard", right=[name for name in columns if name != "model"]
-    )
+    entries = report["leaderboard"]
+    columns = [Column("#", lambda entry: entry["rank"])]
+    columns.append(Column(_MODEL, lambda entry: entry["label"]))
+    if report["mode"] == "judge":
+        columns += [
+            Column("score", _score),
+            Column("95 %", _interval),
+            Column("wins", _wins),
+        ]
+    if planted:
+        columns.append(Column("planted", lambda entry: f"{planted[entry['label']]:.1f}"))
+    columns.append(Column("answered", lambda entry: entry["answered"]))
+    for name in ("refused", "failed", "missing"):
+        if any(entry[name] for entry in entries):
+            columns.append(Column(name, itemgetter(name)))
+    columns.append(Column("p50", lambda entry: milliseconds(entry["latency_p50_ms"])))
+    columns.append(Column("p95", lambda entry: milliseconds(entry["latency_p95_ms"])))
+    names = [column.name for column in columns]
+    rows = [[column.value(entry) for column in columns] for entry in entries]
+    right = [name for name in names if name != _MODEL]
+    show_table(names, rows, title="Leaderboard", right=right)
 
 
-def _scores(entry: Mapping[str, Any]) -> list[str | None]:
-    score, wins = entry["score"], entry["win_share"]
-    if score is None:
-        return [None, None, None]
-    interval = None if score["low"] is None else f"{score['low']:.2f} to {score['high']:.2f}"
+def _score(entry: Entry) -> str | None:
     mark = "*" if entry["self_judged"] else ""
-    return [f"{score['value']:.2f}{mark}", interval, _percent(wins)]
+    return None if entry["score"] is None else f"{entry['score']['value']:.2f}{mark}"
 
 
-def _percent(share: Mapping[str, Any] | None) -> str | None:
+def _interval(entry: Entry) -> str | None:
+    score = entry["score"]
+    if score is None or score["low"] is None:
+        return None
+    return f"{score['low']:.2f}-{score['high']:.2f}"
+
+
+def _wins(entry: Entry) -> str | None:
+    share = entry["win_share"]
     return None if share is None else f"{100 * share['value']:.0f} %"
 
 

@@ -31,15 +31,18 @@ def results(
     only_closed: Annotated[
         bool, typer.Option("--only-closed", help="Leave out jobs that are not done.")
     ] = False,
+    joined: Annotated[
+        bool, typer.Option("--joined", help="Of a retry: with what the batches before it have.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write to a file; JSONL unless --json.")
     ] = None,
 ) -> None:
     """Print what came of every job."""
-    only = "closed" if only_closed else None
+    query = {"only": "closed" if only_closed else None, "joined": "true" if joined else None}
     with (
         connect() as client,
-        client.lines(f"/v1/batches/{batch_id}/results", format="jsonl", only=only) as lines,
+        client.lines(f"/v1/batches/{batch_id}/results", format="jsonl", **query) as lines,
     ):
         if as_json:
             with _place(output) as file:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.client import SUBMIT_TIMEOUT_S, Client, connect
+from api.cli.failure import ExitCode, Failure
 from api.cli.inputs import (
     STDIN,
     Flags,
@@ -24,6 +25,39 @@ from api.cli.watch import end_with, follow
 _BATCH_FILE = ".json"
 _UPLOAD_NAME = "prompts.jsonl"
 
+Many = list[str] | None
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[FILE]",
+        help="Prompts, a JSON object a line (`prompt` or `messages`; `custom_id`, `reference`); "
+        "`-` reads them from standard input. A .json file is a whole batch as the API takes it; "
+        "flags go over it.",
+    ),
+]
+Prompts = Annotated[Many, typer.Option(help="A prompt; may be repeated.")]
+Models = Annotated[
+    Many,
+    typer.Option(
+        help='provider/model, or JSON: {"model": …, "params": {…}, "label": …}; may be repeated.'
+    ),
+]
+Mode = Annotated[
+    str | None, typer.Option(help="chat, compare or judge; by default what the rest implies.")
+]
+Judges = Annotated[Many, typer.Option(help="A model that judges; as --model.")]
+Criteria = Annotated[Many, typer.Option(help="What answers are judged by; may be repeated.")]
+AllowSelf = Annotated[bool, typer.Option("--allow-self", help="Let a model judge its own answers.")]
+Params = Annotated[str | None, typer.Option(help="Parameters of every call, as JSON.")]
+Repeats = Annotated[int | None, typer.Option(help="Answers per prompt and model.")]
+Budget = Annotated[float | None, typer.Option(help="Spend no more than these dollars.")]
+Deadline = Annotated[str | None, typer.Option(help="A span such as 24h, or a moment.")]
+Webhook = Annotated[str | None, typer.Option(help="A URL to tell when it is done.")]
+Name = Annotated[str | None, typer.Option(help="What to call it.")]
+Key = Annotated[str | None, typer.Option(help="The same key and input is the same batch.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Watch it until it ends.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the batch as JSON.")]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -31,76 +65,42 @@ def add_to(app: typer.Typer) -> None:
 
 
 def submit(  # noqa: PLR0913 - a flag is a parameter
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[FILE]",
-            help="Prompts, a JSON object a line (`prompt` or `messages`; `custom_id`, `reference`); "
-            "`-` reads them from standard input. A .json file is a whole batch as the API takes "
-            "it; flags go over it.",
-        ),
-    ] = None,
+    source: Source = None,
     *,
-    prompt: Annotated[list[str] | None, typer.Option(help="A prompt; may be repeated.")] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help='provider/model, or JSON: {"model": …, "params": {…}, "label": …}; may be '
-            "repeated."
-        ),
-    ] = None,
-    mode: Annotated[
-        str | None, typer.Option(help="chat, compare or judge; by default what the rest implies.")
-    ] = None,
-    judge: Annotated[
-        list[str] | None, typer.Option(help="A model that judges; as --model.")
-    ] = None,
-    criteria: Annotated[
-        list[str] | None, typer.Option(help="What answers are judged by; may be repeated.")
-    ] = None,
-    allow_self: Annotated[
-        bool, typer.Option("--allow-self", help="Let a model judge its own answers.")
-    ] = False,
-    params: Annotated[str | None, typer.Option(help="Parameters of every call, as JSON.")] = None,
-    repeats: Annotated[int | None, typer.Option(help="Answers per prompt and model.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Spend no more than these dollars.")] = None,
-    deadline: Annotated[str | None, typer.Option(help="A span such as 24h, or a moment.")] = None,
-    webhook: Annotated[str | None, typer.Option(help="A URL to tell when it is done.")] = None,
-    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="The same key and input is the same batch.")
-    ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Watch it until it ends.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the batch as JSON.")] = False,
+    prompt: Prompts = None,
+    model: Models = None,
+    mode: Mode = None,
+    judge: Judges = None,
+    criteria: Criteria = None,
+    allow_self: AllowSelf = False,
+    params: Params = None,
+    repeats: Repeats = None,
+    budget: Budget = None,
+    deadline: Deadline = None,
+    webhook: Webhook = None,
+    name: Name = None,
+    idempotency_key: Key = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
 ) -> None:
     """Submit a batch of prompts."""
-    flags = Flags(
-        name=name,
-        mode=mode,
-        models=model or (),
-        judges=judge or (),
-        criteria=criteria or (),
-        allow_self=allow_self,
-        params=params,
-        repeats=repeats,
-        budget_usd=budget,
-        deadline=deadline,
-        webhook=webhook,
-    )
+    judging = (judge, criteria, allow_self)
+    flags = Flags(name, mode, model, *judging, params, repeats, budget, deadline, webhook)
     with connect() as client:
         body = make_body(client, source, prompt or [], flags)
         batch = send(client, body, idempotency_key)
-        if not wait:
-            if as_json:
-                show_json(batch)
-            else:
-                print(batch["id"])
-                note(f"{batch['counts']['jobs']['total']} jobs; `overnight watch {batch['id']}`")
-            return
-        end_with(follow(client, batch["id"]), as_json=as_json)
+        if wait:
+            end_with(follow(client, batch["id"]), as_json=as_json)
+        elif as_json:
+            show_json(batch)
+        else:
+            print(batch["id"])
+            note(f"{batch['counts']['jobs']['total']} jobs; `overnight watch {batch['id']}`")
 
 
-def make_body(client: Client, source: str | None, prompts: list[str], flags: Any) -> dict[str, Any]:
+def make_body(
+    client: Client, source: str | None, prompts: list[str], flags: Flags
+) -> dict[str, Any]:
     """The submission; a large input is uploaded on the way."""
     if source is not None and source.endswith(_BATCH_FILE):
         body = body_of(flags, read_batch_file(Path(source)))
@@ -111,6 +111,8 @@ def make_body(client: Client, source: str | None, prompts: list[str], flags: Any
     with closing(open_lines(source or STDIN)) as lines:
         if not is_large(lines):
             return body | {"jobs": [*jobs_of_lines(lines), *jobs_of_prompts(prompts)]}
+        if prompts:
+            raise Failure(f"{source} is large: put the prompts into it", ExitCode.USAGE)
         uploaded = client.post("/v1/files", files={"file": (_UPLOAD_NAME, lines)}, timeout=None)
     return body | {"input_file_id": uploaded["id"]}
 

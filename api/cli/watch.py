@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api.cli.client import Client, connect
 from api.cli.failure import ExitCode, Failure
-from api.cli.output import console, dollars, note, show_json, span
+from api.cli.output import about_dollars, console, dollars, note, show_json, span
 
 Batch = dict[str, Any]
 
@@ -93,8 +93,12 @@ def cost_of(batch: Batch) -> str:
 def words_of(batch: Batch) -> str:
     """How far a batch is, in a few words."""
     calls, eta_s = batch["counts"]["calls"], batch["eta_s"]
-    parts = [batch["state"], f"{calls['closed']}/{calls['total']} calls"]
-    parts.append(cost_of(batch))
+    is_running = batch["state"] == "running"
+    parts = [] if is_running else [batch["state"]]
+    parts.append(f"{calls['closed']}/{calls['total']} calls")
+    cost = batch["cost"]
+    if cost["spent_nanos"] or not cost["unpriced_calls"]:
+        parts.append(about_dollars(cost["spent_nanos"]))
     failed = batch["counts"]["jobs"]["failed"]
     if failed:
         parts.append(f"{failed} jobs failed")
@@ -102,7 +106,7 @@ def words_of(batch: Batch) -> str:
     if waits:
         until = f" until {waits['until']}" if waits.get("until") else ""
         parts.append(f"waits: {waits['reason'].replace('_', ' ')}{until}")
-    elif eta_s is not None and batch["state"] == "running":
+    elif eta_s is not None and is_running:
         parts.append(f"about {span(eta_s)} left")
     return " · ".join(parts)
 
@@ -135,22 +139,21 @@ def _view() -> Iterator[Callable[[Batch], None]]:
         yield _lines()
         return
     columns = (
-        TextColumn("{task.fields[batch]}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TextColumn("jobs · {task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=screen) as progress:
-        task = progress.add_task("", batch="", total=None)
+        task = progress.add_task("", total=None, visible=False)
 
         def show(batch: Batch) -> None:
             progress.update(
                 task,
-                batch=batch["id"],
                 total=batch["counts"]["jobs"]["total"],
                 completed=closed_jobs(batch),
                 description=words_of(batch),
+                visible=True,
             )
 
         yield show

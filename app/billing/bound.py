@@ -47,9 +47,9 @@ def _content_tokens(message: Message) -> int:
 
 
 def _schema_tokens(params: Params) -> int:
-    """A response format and vendor parameters such as tools are read by the model, too."""
+    """A response format, tools and vendor parameters are read by the model, too."""
     tokens = 0
-    for described in (params.response_format, params.extra):
+    for described in (params.response_format, params.tools, params.extra):
         if described:
             tokens += SCHEMA_TOKENS + len(msgspec.json.encode(described))
     return tokens

@@ -15,6 +15,7 @@ _RESERVE = """
 UPDATE batch SET reserved_nanos = reserved_nanos + :amount
 WHERE id = :batch AND state = 'running' AND ending IS NULL AND NOT paused
   AND (cap_nanos IS NULL OR reserved_nanos + spent_nanos + :amount <= cap_nanos)
+RETURNING id
 """
 #: `overrun_nanos` is the larger of what was spent beyond the cap and what was captured beyond
 #: the account's credits (see captures.py); both only grow.
@@ -23,7 +24,7 @@ WITH c AS MATERIALIZED (
   SELECT batch.id AS batch_id, d.* FROM
     {rows(id text, reserved bigint, spent bigint, unpriced int, unknowns int, duplicate bigint,
           closed int)}
-  JOIN batch ON batch.id = d.id
+  {join} batch ON batch.id = d.id
   ORDER BY batch.id {lock}
 )
 UPDATE batch SET reserved_nanos = reserved_nanos - c.reserved,
@@ -67,10 +68,7 @@ def reserve(tx: Tx, store: Store, batch_id: str, amount_nanos: int) -> bool:
     False if the batch may not send, or its budget has no room; the caller rolls back, for
     its claim must not stand without the reservation. Calls at no known price count as 0.
     """
-    result = tx.connection().execute(
-        store.sql(_RESERVE), {"batch": batch_id, "amount": amount_nanos}
-    )
-    return result.rowcount == 1
+    return bool(tx.fast(store.sql(_RESERVE), {"batch": batch_id, "amount": amount_nanos}))
 
 
 def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> list[str]:
@@ -92,7 +90,5 @@ def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> list
         return []
     names = ("reserved", "spent", "unpriced", "unknowns", "duplicate", "closed")
     rows = [{"id": id_, **dict(zip(names, total, strict=True))} for id_, total in totals.items()]
-    settled = tx.connection().execute(
-        store.sql(_SETTLE), {"rows": msgspec.json.encode(rows).decode()}
-    )
+    settled = tx.fast(store.sql(_SETTLE), {"rows": msgspec.json.encode(rows).decode()})
     return sorted(batch_id for batch_id, is_over in settled if is_over)

@@ -16,11 +16,11 @@ from app.db import Store, Tx
 from app.domain.errors import InvariantError
 
 _LOCK_BATCHES = """
-SELECT batch.id, batch.held_nanos FROM {rows(id text)} JOIN batch ON batch.id = d.id
+SELECT batch.id, batch.held_nanos FROM {rows(id text)} {join} batch ON batch.id = d.id
 ORDER BY batch.id {lock}
 """
 _LOCK_ACCOUNTS = """
-SELECT account.id, account.available_nanos FROM {rows(id text)} JOIN account ON account.id = d.id
+SELECT account.id, account.available_nanos FROM {rows(id text)} {join} account ON account.id = d.id
 ORDER BY account.id {lock}
 """
 _MOVE_BATCHES = """
@@ -36,7 +36,7 @@ FROM {rows(id text, topped_up bigint, overrun bigint, captured bigint)} WHERE ac
 _FLAG_OVERRUNS = """
 UPDATE batch SET overrun_nanos = s.total
 FROM (SELECT e.batch_id, SUM(e.amount_nanos) AS total
-      FROM {rows(id text)} JOIN ledger_entry e ON e.batch_id = d.id
+      FROM {rows(id text)} {join} ledger_entry e ON e.batch_id = d.id
       WHERE e.kind = 'adjustment' GROUP BY e.batch_id) s
 WHERE batch.id = s.batch_id AND batch.overrun_nanos < s.total
 """

@@ -25,7 +25,7 @@ FROM {rows(id text, account text, batch text, call text, kind text, debit text, 
            amount bigint, key text, version text, note text)}
 """
 _WRITTEN = """
-SELECT e.idempotency_key FROM {rows(key text)} JOIN ledger_entry e ON e.idempotency_key = d.key
+SELECT e.idempotency_key FROM {rows(key text)} {join} ledger_entry e ON e.idempotency_key = d.key
 """
 
 

@@ -12,6 +12,8 @@ from enum import StrEnum
 #: Crockford's base 32, lower case: it sorts as its values do.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+#: The bits of an id's last four characters.
+_TAIL_MASK = (1 << 20) - 1
 _RANDOM_BITS = 80
 _RANDOM_MAX = (1 << _RANDOM_BITS) - 1
 
@@ -76,4 +78,10 @@ def new_ids(prefix: Prefix, count: int) -> list[str]:
     """Several new ids, in rising order."""
     ms, first = _state.next(count)
     base = (ms << _RANDOM_BITS) | first
-    return [f"{prefix}_{_encode(base + offset)}" for offset in range(count)]
+    head, ids = "", []
+    for value in range(base, base + count):
+        low = value & _TAIL_MASK
+        if not head or low == 0:
+            head = f"{prefix}_{_encode(value)[:-4]}"
+        ids.append(f"{head}{_PAIRS[low >> 10]}{_PAIRS[low & 1023]}")
+    return ids

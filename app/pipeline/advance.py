@@ -6,20 +6,18 @@ delivered twice does nothing.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-import sqlalchemy as sa
-from sqlmodel import col, select
 
 from app.db import Store, Tx
 from app.domain.completion import FinishReason
 from app.domain.plan import CallResult, JobView, Mode, Outcome, Round
 from app.domain.prompt import Messages, Prompt
 from app.domain.states import CallState, EndReason, JobState, Role
-from app.models import Attempt, Batch, Call, Job, StoredCompletion, StoredText, StoredVerdict
+from app.models import Batch, StoredText, StoredVerdict
 from app.modes.registry import mode_for
 from app.pipeline.calls import TEXT_COLUMNS, BatchContext, JobCalls, insert_calls, load_context
 from app.pipeline.services import Services
@@ -27,6 +25,31 @@ from app.queue import Step, send_after_commit
 
 GROUP = 200
 _VERDICT_COLUMNS = ("job_id", "batch_id", "winner", "abstained", "body")
+#: Behind a CASE, so that the ids are looked up: open, the planner walks the whole batch.
+_LOCK_JOBS = """
+SELECT job.id, job.batch_id, job.position, job.round FROM {rows(id text)}
+{join} job ON job.id = d.id
+WHERE CASE WHEN job.batch_id = :batch AND job.state = 'running' AND job.outstanding = 0
+           THEN 1 ELSE 0 END = 1
+ORDER BY job.id {lock}
+"""
+_CALLS = """
+SELECT call.id, call.job_id, call.round, call.role, call.label, call.state, call.reason,
+  call.meta, NULL, NULL, NULL
+FROM {rows(id text)} {join} call ON call.job_id = d.id ORDER BY call.round, call.id
+"""
+_CALLS_WITH_ENDS = """
+SELECT call.id, call.job_id, call.round, call.role, call.label, call.state, call.reason,
+  call.meta, attempt.status_code, attempt.latency_ms, completion.finish_reason
+FROM {rows(id text)} {join} call ON call.job_id = d.id
+LEFT JOIN attempt ON attempt.call_id = call.id AND attempt.epoch = call.epoch
+LEFT JOIN completion ON completion.call_id = call.id
+ORDER BY call.round, call.id
+"""
+_TEXTS = """
+SELECT t.owner_id, t.body FROM {rows(id text)}
+{join} stored_text t ON t.owner_id = d.id AND t.kind = :kind
+"""
 _SET_JOBS = """
 UPDATE job SET state = d.state, round = d.round, outstanding = d.n, reason = d.reason,
   message = d.message, closed_at = CASE WHEN d.closes = 1 THEN {now} END
@@ -40,6 +63,8 @@ UPDATE batch SET calls_total = calls_total + :calls, jobs_succeeded = jobs_succe
 WHERE id = :batch
 RETURNING jobs_total - jobs_succeeded - jobs_failed - jobs_cancelled - jobs_expired, ending
 """
+_ROLES = {role.value: role for role in Role}
+_CALL_STATES = {state.value: state for state in CallState}
 #: How an unfinished job of a batch that ended early ends.
 JOB_END = {
     EndReason.CANCELLED: JobState.CANCELLED,
@@ -48,11 +73,20 @@ JOB_END = {
 }
 
 
+class _Job(NamedTuple):
+    """What of a job is needed to move it on."""
+
+    id: str
+    batch_id: str
+    position: int
+    round: int
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What becomes of one job."""
 
-    job: Job
+    job: _Job
     state: JobState
     reason: str | None = None
     message: str | None = None
@@ -70,19 +104,15 @@ def advance(services: Services, batch_id: str, job_ids: Sequence[str]) -> int:
 
 
 def _advance_group(tx: Tx, services: Services, batch_id: str, job_ids: Sequence[str]) -> int:
-    jobs = tx.exec(
-        select(Job)
-        .where(col(Job.id).in_(job_ids), Job.batch_id == batch_id)
-        .where(Job.state == JobState.RUNNING, Job.outstanding == 0)
-        .order_by(col(Job.id))
-        .with_for_update(key_share=True)
-    ).all()
+    store = services.store
+    wanted = {"batch": batch_id, "rows": _ids(job_ids)}
+    jobs = [_Job(*row) for row in tx.fast(store.sql(_LOCK_JOBS), wanted)]
     batch = tx.get(Batch, batch_id)
     if not jobs or batch is None:
         return 0
     context = load_context(tx, batch, services.settings.max_tokens_default)
     mode = mode_for(context.plan.mode)
-    material = _read(tx, jobs, with_text=mode.needs_text)
+    material = _read(tx, store, [job.id for job in jobs], with_text=mode.needs_text)
     decisions = [_decide(context, mode, job, material) for job in jobs]
     _apply(tx, services, context, decisions)
     return len(decisions)
@@ -96,65 +126,45 @@ class _Material:
     prompts: dict[str, Prompt]
 
 
-def _read(tx: Tx, jobs: Sequence[Job], *, with_text: bool) -> _Material:
+def _read(tx: Tx, store: Store, job_ids: Sequence[str], *, with_text: bool) -> _Material:
     """Every call of the jobs; answers, prompts and last attempts where the mode reads text."""
-    job_ids = [job.id for job in jobs]
-    rows = tx.execute(_calls_of(job_ids, with_text=with_text)).all()
-    texts = _texts(tx, [row[0] for row in rows], "answer") if with_text else {}
+    statement = _CALLS_WITH_ENDS if with_text else _CALLS
+    rows = tx.fast(store.sql(statement), {"rows": _ids(job_ids)})
+    texts = _texts(tx, store, [row[0] for row in rows], "answer") if with_text else {}
     results: dict[str, list[CallResult]] = {job_id: [] for job_id in job_ids}
-    for call_id, job_id, round_, role, label, state, reason, meta, *last in rows:
-        status_code, latency_ms, finish = last or (None, None, None)
+    for call_id, job_id, round_, role, label, state, reason, meta, code, latency_ms, finish in rows:
         results[job_id].append(
             CallResult(
                 round_,
-                Role(role),
+                _ROLES[role],
                 label,
-                CallState(state),
+                _CALL_STATES[state],
                 texts.get(call_id, ""),
                 reason,
                 msgspec.json.decode(meta) if meta else None,
-                status_code,
+                code,
                 latency_ms,
                 FinishReason(finish) if finish else None,
             )
         )
-    prompts = _texts(tx, job_ids, "prompt") if with_text else {}
+    prompts = _texts(tx, store, job_ids, "prompt") if with_text else {}
     decoded = {id_: msgspec.json.decode(body, type=Prompt) for id_, body in prompts.items()}
     return _Material(results, decoded)
 
 
-def _calls_of(job_ids: Sequence[str], *, with_text: bool) -> sa.Select[Any]:
-    columns: list[Any] = [Call.id, Call.job_id, Call.round, Call.role, Call.label, Call.state]
-    columns += [Call.reason, Call.meta]
-    query = sa.select(*columns)
-    if with_text:
-        query = (
-            query.add_columns(
-                col(Attempt.status_code),
-                col(Attempt.latency_ms),
-                col(StoredCompletion.finish_reason),
-            )
-            .outerjoin(
-                Attempt, (col(Attempt.call_id) == Call.id) & (col(Attempt.epoch) == Call.epoch)
-            )
-            .outerjoin(StoredCompletion, col(StoredCompletion.call_id) == Call.id)
-        )
-    return query.where(col(Call.job_id).in_(job_ids)).order_by(col(Call.round), col(Call.id))
+def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
+    rows = tx.fast(store.sql(_TEXTS), {"rows": _ids(owners), "kind": kind})
+    return {row[0]: row[1] for row in rows}
 
 
-def _texts(tx: Tx, owners: Sequence[str], kind: str) -> dict[str, str]:
-    rows = tx.exec(
-        select(StoredText.owner_id, StoredText.body).where(
-            col(StoredText.owner_id).in_(owners), StoredText.kind == kind
-        )
-    )
-    return dict(rows.all())
+def _ids(ids: Iterable[str]) -> str:
+    return _encode([{"id": id_} for id_ in ids])
 
 
 _NO_PROMPT = Prompt([])
 
 
-def _decide(context: BatchContext, mode: Mode, job: Job, material: _Material) -> Decision:
+def _decide(context: BatchContext, mode: Mode, job: _Job, material: _Material) -> Decision:
     prompt = material.prompts.get(job.id, _NO_PROMPT)
     view = JobView(prompt, context.plan, seed=job.id)
     answer = mode.advance(view, material.results[job.id])
@@ -168,11 +178,11 @@ def _decide(context: BatchContext, mode: Mode, job: Job, material: _Material) ->
     return Decision(job, JobState.RUNNING, next=_next_round(job, prompt.messages, answer))
 
 
-def _next_round(job: Job, prompt: Messages, answer: Round) -> JobCalls:
+def _next_round(job: _Job, prompt: Messages, answer: Round) -> JobCalls:
     return JobCalls(job.id, job.position, job.round + 1, prompt, answer.calls)
 
 
-def _ended(batch: Batch, job: Job) -> Decision:
+def _ended(batch: Batch, job: _Job) -> Decision:
     ending = EndReason(str(batch.ending))
     return Decision(job, JOB_END[ending], reason=ending.value)
 
@@ -182,7 +192,7 @@ def _apply(
 ) -> None:
     store = services.store
     rows = [_job_row(one) for one in decisions]
-    tx.run(store.sql(_SET_JOBS), {"rows": msgspec.json.encode(rows).decode()})
+    tx.fast(store.sql(_SET_JOBS), {"rows": _encode(rows)})
     _insert_outcomes(tx, store, decisions)
     rounds = [one.next for one in decisions if one.next is not None]
     lanes = insert_calls(tx, store, context, rounds, store.now(tx)) if rounds else set()

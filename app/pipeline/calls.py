@@ -17,6 +17,7 @@ from app.domain.prompt import Messages, Params
 from app.domain.states import Billed, Role
 from app.models import Batch, BatchSpec, Call, Lane, StoredText
 from app.pipeline.lanes import lanes_for, params_of, variants_of
+from app.providers.registry import needs_bound as needs_bound_always
 
 CALL_COLUMNS = (
     "id", "job_id", "batch_id", "account_id", "lane_id", "model", "label", "role", "round",
@@ -61,8 +62,15 @@ class BatchContext:
         self.variants = params_of(self.plan)
 
     def bound_of(self, params: Params, lane: Lane) -> int | None:
-        """The bound on output tokens that is sent: ours, where money needs one and none is set."""
-        needs_bound = self.batch.cap_nanos is not None or lane.billed == Billed.CREDITS
+        """The bound on output tokens that is sent: ours, where money needs one and none is set.
+
+        Some vendors need one with every request.
+        """
+        needs_bound = (
+            self.batch.cap_nanos is not None
+            or lane.billed == Billed.CREDITS
+            or needs_bound_always(lane.provider)
+        )
         return params.max_tokens or (self.max_tokens_default if needs_bound else None)
 
 
@@ -126,10 +134,11 @@ def _call_row(
     fixed: tuple[str, datetime, int],
 ) -> tuple[Any, ...]:
     call_id, now, prompt_tokens = fixed
-    if planned.messages is not None or planned.params.response_format or planned.params.extra:
+    params = planned.params
+    if planned.messages is not None or params.response_format or params.tools or params.extra:
         messages = job.prompt if planned.messages is None else planned.messages
-        prompt_tokens = input_tokens_max(messages, planned.params)
-    max_tokens = context.bound_of(planned.params, lane)
+        prompt_tokens = input_tokens_max(messages, params)
+    max_tokens = context.bound_of(params, lane)
     price = price_of(planned.ref.provider, planned.ref.model)
     worst = (
         None

@@ -27,7 +27,7 @@ CALL_END = {
 }
 _CLOSE_CALLS = """
 WITH c AS MATERIALIZED (
-  SELECT call.id FROM {rows(id text)} JOIN call ON call.job_id = d.id
+  SELECT call.id FROM {rows(id text)} {join} call ON call.job_id = d.id
   WHERE call.state = 'queued' ORDER BY call.id {lock_call}
 )
 UPDATE call SET state = :state, reason = :reason, message = :message, closed_at = {now},

@@ -18,7 +18,7 @@ from app.billing.pricing import price_of
 from app.db import Store, Tx
 from app.domain.plan import Plan
 from app.domain.prompt import Messages, Params, Prompt
-from app.domain.states import EndReason, LaneState, Role
+from app.domain.states import EndReason, Role
 from app.models import Batch, BatchSpec
 from app.pipeline.backlog import Entry
 from app.pipeline.calls import CallRequest
@@ -32,13 +32,17 @@ WITH c AS MATERIALIZED (
   SELECT id FROM call
   WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
     AND due_at <= {now}
+    AND EXISTS (SELECT 1 FROM lane WHERE lane.id = :lane AND lane.state = 'open')
+    AND EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
   ORDER BY rank, id LIMIT :n {skip_locked}
 )
 UPDATE call SET state = 'sending', epoch = epoch + 1, worker_id = :worker
 FROM c WHERE call.id = c.id
 RETURNING call.id, call.epoch, call.job_id, call.account_id, call.label, call.role,
   call.attempts, call.unknowns, call.crash_count, {age_s(call.waiting_since)}, call.max_tokens,
-  call.tokens_bound, call.worst_nanos, call.rank, call.fail_fast
+  call.tokens_bound, call.worst_nanos, call.rank, call.fail_fast,
+  (SELECT lane.base_url FROM lane WHERE lane.id = :lane),
+  (SELECT provider_key.id FROM provider_key WHERE provider_key.lane_id = :lane)
 """
 _WRITE_ATTEMPTS = """
 INSERT INTO attempt (call_id, epoch, worker_id, state, started_at, worst_nanos)
@@ -47,13 +51,19 @@ FROM {rows(id text, epoch int, worst bigint)}
 """
 _TEXTS = """
 SELECT t.owner_id, t.body FROM {rows(id text, kind text)}
-JOIN stored_text t ON t.owner_id = d.id AND t.kind = d.kind
+{join} stored_text t ON t.owner_id = d.id AND t.kind = d.kind
 """
+#: Why a claim found nothing: because there is nothing, or because this may not send.
 _GUARD = """
-SELECT lane.state, lane.provider, lane.billed, lane.base_url, provider_key.id,
-  EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
-FROM lane LEFT JOIN provider_key ON provider_key.lane_id = lane.id WHERE lane.id = :lane
+SELECT EXISTS (SELECT 1 FROM lane WHERE lane.id = :lane AND lane.state = 'open')
+  AND EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
 """
+
+
+#: Where `rank` stands in a claimed row.
+_RANK = 13
+#: Modes whose calls all ask their job's prompt with their variant's parameters.
+_PLAIN_MODES = frozenset({"chat", "compare"})
 
 
 class Prepared(msgspec.Struct):
@@ -114,19 +124,19 @@ class _NoRoomError(Exception):
 
 
 def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -> list[Prepared]:
-    guard = tx.run(store.sql(_GUARD), {"worker": worker_id, "lane": entry.lane_id}).one_or_none()
-    if guard is None or guard[0] != LaneState.OPEN or not guard[5]:
-        raise _StoppedError
-    names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
-    rows = tx.run(store.sql(_CLAIM), {**names, "n": wanted, "worker": worker_id}).all()
+    who = {"lane": entry.lane_id, "worker": worker_id}
+    names = {**who, "model": entry.model, "batch": entry.batch_id, "n": wanted}
+    rows = tx.fast(store.sql(_CLAIM), names)
     if not rows:
+        if not tx.fast(store.sql(_GUARD), who)[0][0]:
+            raise _StoppedError
         return []
-    calls = [
-        _claimed(entry, worker_id, row) for row in sorted(rows, key=lambda row: (row[13], row[0]))
-    ]
+    rows.sort(key=lambda row: (row[_RANK], row[0]))
+    calls = [_claimed(entry, worker_id, row) for row in rows]
     written = [{"id": one.id, "epoch": one.epoch, "worst": one.worst_nanos} for one in calls]
-    tx.run(store.sql(_WRITE_ATTEMPTS), {"worker": worker_id, "rows": _json(written)})
-    prepared = _prepare(tx, store, entry, calls, base_url=guard[3], key_id=guard[4])
+    tx.fast(store.sql(_WRITE_ATTEMPTS), {"worker": worker_id, "rows": _json(written)})
+    base_url, key_id = rows[0][-2:]
+    prepared = _prepare(tx, store, entry, calls, base_url=base_url, key_id=key_id)
     worst = sum(one.worst_nanos or 0 for one in calls)
     if not reserve(tx, store, entry.batch_id, worst):
         raise _NoRoomError(_fitting(tx, entry.batch_id, calls))
@@ -135,7 +145,7 @@ def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -
 
 def _claimed(entry: Entry, worker_id: str, row: Sequence[Any]) -> ClaimedCall:
     (id_, epoch, job, account, label, role, attempts, unknowns, crashes, waited_s, max_tokens,
-     tokens, worst, _, fail_fast) = row  # fmt: skip
+     tokens, worst, _, fail_fast, _, _) = row  # fmt: skip
     return ClaimedCall(
         id_, epoch, job, entry.batch_id, account, entry.lane_id, entry.provider, entry.model,
         label, Role(role), entry.billed, attempts, unknowns, crashes, float(waited_s or 0),
@@ -186,7 +196,8 @@ def _prepare(
 ) -> list[Prepared]:
     """Read what the calls ask: each its own request, or its job's prompt as its variant does."""
     facts = _facts_of(tx, entry.batch_id)
-    requests = _texts(tx, store, [one.id for one in calls], "request")
+    plain = entry.mode in _PLAIN_MODES
+    requests = {} if plain else _texts(tx, store, [one.id for one in calls], "request")
     prompts = _texts(tx, store, sorted({one.job_id for one in calls}), "prompt")
     prepared = []
     for one in calls:
@@ -203,7 +214,7 @@ def _prepare(
 
 def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
     wanted = _json([{"id": owner, "kind": kind} for owner in owners])
-    return {row[0]: row[1] for row in tx.run(store.sql(_TEXTS), {"rows": wanted})}
+    return {row[0]: row[1] for row in tx.fast(store.sql(_TEXTS), {"rows": wanted})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ A batch is accepted whole or not at all, and the store's write lock is not held 
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -25,6 +25,8 @@ _CUSTOM_ID = re.compile(rf"[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}")
 #: How msgspec refuses what a template would need.
 _TEMPLATED = "Object contains unknown field `vars`"
 _PATH = re.compile(r" - at `\$(.*)`$")
+#: Refuses a prompt whose images some model would not take; `param` is relative to the prompt.
+CheckPrompt = Callable[[Sequence[Message]], None]
 _DECODER = msgspec.json.Decoder(JobLine)
 _ENCODER = msgspec.json.Encoder()
 
@@ -64,8 +66,12 @@ class Spool:
         self.file.close()
 
 
-def spool_lines(lines: Iterable[RawLine]) -> Spool:
+def spool_lines(lines: Iterable[RawLine], check_prompt: CheckPrompt | None = None) -> Spool:
     """Check every line.
+
+    Args:
+        lines: as they came.
+        check_prompt: what else to ask of prompts with images. Text is taken by every model.
 
     Raises:
         InvalidRequestError: naming the first line and field at fault.
@@ -74,7 +80,7 @@ def spool_lines(lines: Iterable[RawLine]) -> Spool:
     spool, seen = Spool(), dict[str, str]()
     try:
         for line in lines:
-            _add(spool, seen, line)
+            _add(spool, seen, line, check_prompt)
     except BaseException:
         spool.close()
         raise
@@ -84,7 +90,9 @@ def spool_lines(lines: Iterable[RawLine]) -> Spool:
     return spool
 
 
-def _add(spool: Spool, seen: dict[str, str], line: RawLine) -> None:
+def _add(
+    spool: Spool, seen: dict[str, str], line: RawLine, check_prompt: CheckPrompt | None
+) -> None:
     if spool.count >= JOBS_MAX:
         raise TooLargeError(f"{line.where}: a batch has at most {JOBS_MAX:,} jobs", param="jobs")
     if len(memoryview(line.body)) > LINE_BYTES_MAX:
@@ -95,6 +103,8 @@ def _add(spool: Spool, seen: dict[str, str], line: RawLine) -> None:
     custom_id = job.custom_id if job.custom_id is not None else f"job-{spool.count + 1}"
     _check_custom_id(custom_id, seen, line.where)
     prompt = _prompt_of(job, line.where)
+    if check_prompt is not None:
+        _check_images(prompt, check_prompt, line.where)
     encoded = _ENCODER.encode(prompt)
     if b"\\u0000" in encoded:
         _refuse_nul(prompt, line.where)
@@ -154,6 +164,16 @@ def _prompt_of(job: JobLine, where: str) -> Prompt:
         param = f"{where}.messages"
         raise InvalidRequestError(f"{param}: needs a message of role user", param=param)
     return Prompt(messages, job.reference)
+
+
+def _check_images(prompt: Prompt, check_prompt: CheckPrompt, where: str) -> None:
+    if all(isinstance(message.content, str) for message in prompt.messages):
+        return
+    try:
+        check_prompt(prompt.messages)
+    except InvalidRequestError as error:
+        param = f"{where}.{error.param}"
+        raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
 
 
 def _refuse_nul(prompt: Prompt, where: str) -> None:

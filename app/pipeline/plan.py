@@ -1,13 +1,12 @@
 """plan: jobs become calls, a chunk per transaction, so that the first are sent at once."""
 
 import msgspec
-from sqlmodel import col, select
 
 from app.db import Store, Tx
 from app.domain.plan import JobView
 from app.domain.prompt import Prompt
-from app.domain.states import BatchState, JobState
-from app.models import Batch, Job, StoredText
+from app.domain.states import BatchState
+from app.models import Batch
 from app.modes.registry import mode_for
 from app.pipeline.calls import BatchContext, JobCalls, insert_calls, load_context
 from app.pipeline.services import Services
@@ -15,7 +14,15 @@ from app.queue import Step, send_after_commit
 
 _FIRST_CHUNK = 64
 _CHUNK = 1000
+#: On SQLite a transaction keeps every other writer waiting.
+_CHUNK_SQLITE = 250
 
+_TO_PLAN = """
+SELECT job.id, job.position, t.body FROM job
+JOIN stored_text t ON t.owner_id = job.id AND t.kind = 'prompt'
+WHERE job.batch_id = :batch AND job.state = 'queued'
+ORDER BY job.position LIMIT :n {lock_job}
+"""
 _START_JOBS = """
 UPDATE job SET state = 'running', round = 1, outstanding = d.n
 FROM {rows(id text, n int)} WHERE job.id = d.id
@@ -44,7 +51,8 @@ def plan(services: Services, batch_id: str) -> int:
             return planned
         if done == 0:
             return planned
-        planned, chunk = planned + done, _CHUNK
+        planned += done
+        chunk = _CHUNK_SQLITE if services.store.is_sqlite else _CHUNK
 
 
 def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
@@ -52,18 +60,11 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     batch = tx.get(Batch, batch_id)
     if batch is None or batch.state not in {BatchState.QUEUED, BatchState.RUNNING}:
         raise _StoppedError
-    jobs = tx.exec(
-        select(Job, StoredText.body)
-        .join(StoredText, (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"))
-        .where(Job.batch_id == batch_id, Job.state == JobState.QUEUED)
-        .order_by(col(Job.position))
-        .limit(chunk)
-        .with_for_update(of=Job, key_share=True, skip_locked=True)
-    ).all()
+    jobs = tx.fast(store.sql(_TO_PLAN), {"batch": batch_id, "n": chunk})
     if not jobs:
         return 0
     context = load_context(tx, batch, services.settings.max_tokens_default)
-    rounds = [_first_round(context, job, body) for job, body in jobs]
+    rounds = [_first_round(context, *job) for job in jobs]
     lanes = insert_calls(tx, store, context, rounds, store.now(tx))
     counts = [{"id": job.job_id, "n": len(job.calls)} for job in rounds]
     tx.run(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
@@ -73,11 +74,11 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     return len(jobs)
 
 
-def _first_round(context: BatchContext, job: Job, body: str) -> JobCalls:
+def _first_round(context: BatchContext, job_id: str, position: int, body: str) -> JobCalls:
     prompt = msgspec.json.decode(body, type=Prompt)
-    view = JobView(prompt, context.plan, seed=job.id)
+    view = JobView(prompt, context.plan, seed=job_id)
     first = mode_for(context.plan.mode).plan(view)
-    return JobCalls(job.id, job.position, 1, prompt.messages, first.calls)
+    return JobCalls(job_id, position, 1, prompt.messages, first.calls)
 
 
 def _start_batch(tx: Tx, store: Store, batch_id: str, calls: int) -> None:

@@ -29,7 +29,7 @@ WITH c AS MATERIALIZED (
   SELECT call.id AS call_id, d.* FROM
     {rows(id text, epoch int, worker_id text, state text, closes int, delay_ms bigint, failed int, unknown int,
           crashed int, wait_reason text, waiting int, reason text, message text)}
-  JOIN call ON call.id = d.id
+  {join} call ON call.id = d.id
   WHERE call.epoch = d.epoch AND call.worker_id = d.worker_id
     AND CASE WHEN call.state = 'sending' THEN 1 ELSE 0 END = 1
   ORDER BY call.id {lock}
@@ -54,7 +54,7 @@ WHERE attempt.call_id = d.id AND attempt.epoch = d.epoch
 """
 COUNT_DOWN = """
 WITH j AS MATERIALIZED (
-  SELECT job.id AS job_id, d.n FROM {rows(id text, n int)} JOIN job ON job.id = d.id
+  SELECT job.id AS job_id, d.n FROM {rows(id text, n int)} {join} job ON job.id = d.id
   ORDER BY job.id {lock}
 )
 UPDATE job SET outstanding = outstanding - j.n FROM j WHERE job.id = j.job_id
@@ -94,13 +94,13 @@ def record(services: Services, group: Sequence[Finished]) -> Recorded:
 
 def _record(tx: Tx, services: Services, group: Sequence[Finished]) -> Recorded:
     store = services.store
-    rows = tx.run(store.sql(_FENCE), {"rows": _json(map(_fence_row, group))}).all()
+    rows = tx.fast(store.sql(_FENCE), {"rows": _json(map(_fence_row, group))})
     if not rows:
         return Recorded(frozenset())
     written = frozenset(row[0] for row in rows)
     kept = sorted((one for one in group if one.call.id in written), key=lambda one: one.call.id)
     _insert_answers(tx, store, kept, rows[0][1])
-    tx.run(store.sql(_CLOSE_ATTEMPTS), {"rows": _json(map(_attempt_row, kept))})
+    tx.fast(store.sql(_CLOSE_ATTEMPTS), {"rows": _json(map(_attempt_row, kept))})
     closed = Counter(one.call.job_id for one in kept if one.closes)
     ready = count_down(tx, store, closed)
     overrun = set(settle_many(tx, store, [_settlement(one) for one in kept]))
@@ -117,7 +117,7 @@ def count_down(tx: Tx, store: Store, closed: Counter[str]) -> list[tuple[str, st
     if not closed:
         return []
     counts = [{"id": job_id, "n": n} for job_id, n in sorted(closed.items())]
-    rows = tx.run(store.sql(COUNT_DOWN), {"rows": _json(counts)}).all()
+    rows = tx.fast(store.sql(COUNT_DOWN), {"rows": _json(counts)})
     return [(row[1], row[0]) for row in rows if row[2] == 0]
 
 
@@ -138,8 +138,8 @@ def step_of(mode: str) -> Step:
 def _modes_of(tx: Tx, store: Store, batch_ids: Sequence[str]) -> list[tuple[str, str]]:
     if not batch_ids:
         return []
-    statement = "SELECT batch.id, batch.mode FROM {rows(id text)} JOIN batch ON batch.id = d.id"
-    rows = tx.run(store.sql(statement), {"rows": _json({"id": id_} for id_ in batch_ids)})
+    statement = "SELECT batch.id, batch.mode FROM {rows(id text)} {join} batch ON batch.id = d.id"
+    rows = tx.fast(store.sql(statement), {"rows": _json({"id": id_} for id_ in batch_ids)})
     return [(row[0], row[1]) for row in rows]
 
 

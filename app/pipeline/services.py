@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.billing.pricing import ListedPrice, register_listed
 from app.db import Store
-from app.providers import simulated
+from app.providers import registry, simulated
 from app.queue import BrokerQueue, Queue, make_broker
 from app.settings import Settings
 from app.vault.custody import load_vault
@@ -32,6 +32,10 @@ def build_services(settings: Settings, *, hot: bool = False) -> Services:
         SetupError: the master key is missing or malformed.
     """
     register_simulated_prices()
+    registry.configure(
+        anthropic_version=settings.anthropic_version,
+        max_tokens_default=settings.max_tokens_default,
+    )
     store = Store(settings.store_url, hot=hot)
     return Services(
         settings, store, BrokerQueue(make_broker(settings.broker_url)), load_vault(settings)

@@ -31,7 +31,7 @@ from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import RawLine, Spool, spool_lines
 from app.pipeline.services import Services
-from app.pipeline.variants import make_plan
+from app.pipeline.variants import make_plan, prompt_check
 from app.pipeline.worst import batch_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
@@ -81,7 +81,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
     plan = make_plan(submission.body)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
-    spool = spool_lines(submission.lines)
+    spool = spool_lines(submission.lines, prompt_check(plan))
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
     except IntegrityError:
@@ -236,15 +236,16 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
 
 
 def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
+    batch_id, account_id = batch.id, batch.account_id
     for start, chunk in _chunks(spool.rows()):
         ids = new_ids(Prefix.JOB, len(chunk))
         jobs = (
-            (id_, batch.id, batch.account_id, start + n, custom_id, "queued", 0, 0)
+            (id_, batch_id, account_id, start + n, custom_id, "queued", 0, 0)
             for n, (id_, (custom_id, _)) in enumerate(zip(ids, chunk, strict=True))
         )
         store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
         texts = (
-            (id_, "prompt", batch.id, prompt) for id_, (_, prompt) in zip(ids, chunk, strict=True)
+            (id_, "prompt", batch_id, prompt) for id_, (_, prompt) in zip(ids, chunk, strict=True)
         )
         store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
 

@@ -9,9 +9,11 @@ from app.billing.pricing import price_of
 from app.domain.errors import InvalidRequestError
 from app.domain.money import NANOS_MAX
 from app.domain.plan import BlendSpec, JudgeSpec, MeshSpec, Plan
-from app.domain.prompt import ModelRef, Params, Variant
+from app.domain.prompt import Message, ModelRef, Params, Variant, one_word_for_tokens
 from app.domain.spec import BatchBody, BlendBody, ModelSpec
 from app.modes.registry import mode_for
+from app.pipeline.lanes import variants_of
+from app.pipeline.lines import CheckPrompt
 from app.providers import registry
 
 #: The call whose cost orders the models of a mesh.
@@ -35,6 +37,18 @@ def make_plan(body: BatchBody) -> Plan:
     )
     mode_for(plan.mode).check(plan)
     return plan
+
+
+def prompt_check(plan: Plan) -> CheckPrompt:
+    """A check of whether every model of the plan takes the images of a prompt."""
+    refs = {(one.variant.ref.provider, one.variant.ref.model): one for one in variants_of(plan)}
+    asked = [ref for ref in refs if registry.is_known(ref[0])]  # require_lanes says so of others
+
+    def check(messages: Sequence[Message]) -> None:
+        for provider, model in asked:
+            registry.adapter_for(provider).check_prompt(messages, model)
+
+    return check
 
 
 def _judge_spec(body: BatchBody) -> JudgeSpec | None:
@@ -143,7 +157,10 @@ def read_params(given: dict[str, Any], where: str) -> Params:
         InvalidRequestError: one is unknown or out of its range.
     """
     try:
-        return msgspec.convert(given, Params)
+        return msgspec.convert(one_word_for_tokens(given), Params)
+    except InvalidRequestError as error:
+        param = f"{where}.{error.param}"
+        raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         param = where + path.rstrip("`")

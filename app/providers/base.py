@@ -80,6 +80,14 @@ class Adapter(Protocol):
         """
         ...
 
+    def check_prompt(self, messages: Sequence[Message], model: str) -> None:
+        """Refuse images that the vendor does not take. For submit, and prompts that hold some.
+
+        Raises:
+            InvalidRequestError: naming the vendor; `param` is relative to the prompt.
+        """
+        ...
+
     def build(self, call: CallInput, credential: CredentialLike) -> Request:
         """The request for a call.
 

@@ -4,145 +4,144 @@ Facts are from openai-python's own types (3.54.0, `openai.types.chat`) and OpenA
 reference. An OpenAI-compatible vendor is a configuration of this adapter, not new code.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from app.domain.completion import Completion
-from app.domain.errors import (
-    InvalidRequestError,
-    ProviderKeyRefusedError,
-    ProviderRefusedError,
-)
-from app.domain.prompt import Params
+from app.domain.errors import MalformedCompletionError
+from app.domain.prompt import Message, Params
 from app.domain.wire import Request, Response
 from app.providers.base import CallInput, CredentialLike
 from app.providers.failures import failure_of
-from app.providers.openai_answer import completion_of, error_words
+from app.providers.openai_answer import completion_of, error_words, failure_inside
+from app.providers.taken import Images, Table, Taken, check_images, check_params
+from app.providers.writing import check_extra, json_request, key_header, url_of
 
-OPENAI_STOPS_MAX = 4
-
-#: What a parameter of ours already says, and what the engine decides. `n` and the bounds on
-#: tokens would also get past a budget.
+#: What a parameter of ours already says, and what the engine decides. `n`, the bounds on tokens
+#: and the tools that a vendor runs itself would also get past a budget.
 _OURS_IN_EXTRA = frozenset(
     {
-        *("max_completion_tokens", "max_tokens", "messages", "model", "n", "response_format"),
-        *("seed", "stop", "stream", "stream_options", "temperature", "top_p"),
+        *("max_completion_tokens", "max_output_tokens", "max_tokens", "messages", "model", "n"),
+        *("reasoning_effort", "response_format", "seed", "stop", "stream", "stream_options"),
+        *("temperature", "tool_choice", "tools", "top_p"),
     }
 )
-#: OpenAI's first reasoning models, which refuse to be sampled otherwise than they are.
-_O_SERIES = re.compile(r"^o\d")
-_NO_STOP = re.compile(r"^(?:o3|o4-mini)(?:-|$)")
+#: Parameters that go by the same name and in the same shape.
+_SAME = ("temperature", "top_p", "stop", "response_format", "tools", "tool_choice")
 
 CheckExtra = Callable[[Mapping[str, Any]], None]
+#: The fields that ask a model for an effort.
+Effort = Callable[[str, str], dict[str, Any]]
+
+
+def _openai_effort(effort: str, _model: str) -> dict[str, Any]:
+    return {"reasoning_effort": effort}
+
+
+#: A server of one's own may take anything, and fetch from anywhere.
+_UNKNOWN = Table(Taken(formats=None, images=Images.ANYWHERE))
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a server's Chat Completions differ from what most take and answer.
+
+    Attributes:
+        table: what its models take.
+        tokens_field: the name of the bound on tokens.
+        seed_field: the name of the seed.
+        effort: how an effort is asked for.
+        always: fields of every request, unless `extra` has them.
+        words: its own words for errors, in `failures`' words.
+        statuses: its codes of errors that come with a status of success, as the status they are.
+        probe: the path that a key is tried on, or a whole URL where the vendor's own is meant.
+        check_extra: what else to look at in `extra`.
+    """
+
+    table: Table = _UNKNOWN
+    tokens_field: str = "max_tokens"
+    seed_field: str = "seed"
+    effort: Effort = _openai_effort
+    always: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    probe: str = "/models"
+    check_extra: CheckExtra | None = None
+
+
+#: A server of which nothing is known.
+ANY_SERVER = Dialect()
 
 
 class ChatCompletions:
-    """An adapter for OpenAI (`is_openai`) or for a server that imitates it."""
+    """An adapter for a server that speaks Chat Completions, in a dialect."""
 
     def __init__(
-        self,
-        name: str,
-        base_url: str | None = None,
-        *,
-        is_openai: bool = False,
-        check_extra: CheckExtra | None = None,
+        self, name: str, base_url: str | None = None, dialect: Dialect = ANY_SERVER
     ) -> None:
         self.name = name
         self._base_url = base_url
-        self._is_openai = is_openai
-        self._check_extra = check_extra
+        self._dialect = dialect
 
     def check(self, params: Params, model: str) -> None:
         """Refuse what the vendor does not take, as `Adapter.check` says."""
-        extra = params.extra or {}
-        for field in extra:
-            if field in _OURS_IN_EXTRA:
-                raise InvalidRequestError(
-                    f"{self.name} is told this by Overnight itself; use the parameter of that "
-                    "name, or repeats for several answers",
-                    param=f"extra.{field}",
-                )
-        if self._check_extra is not None:
-            self._check_extra(extra)
-        if self._is_openai:
-            _check_openai(params, model)
+        check_extra(self.name, params, _OURS_IN_EXTRA)
+        if self._dialect.check_extra is not None:
+            self._dialect.check_extra(params.extra or {})
+        check_params(self.name, self._dialect.table.of(model), params, model)
+
+    def check_prompt(self, messages: Sequence[Message], model: str) -> None:
+        """Refuse images that the vendor does not take, as `Adapter.check_prompt` says."""
+        check_images(self.name, self._dialect.table.of(model), messages, model)
 
     def build(self, call: CallInput, credential: CredentialLike) -> Request:
         """A request, as `Adapter.build` says."""
-        url = self._url(credential, "/chat/completions")
-        headers = {
-            "content-type": "application/json",
-            # OpenAI logs it with the request: platform.openai.com/docs/api-reference/debugging.
-            "x-client-request-id": f"{call.id}-{call.attempt}",
-            **self._authorization(credential),
-        }
-        try:
-            body = msgspec.json.encode(self._body(call))
-        except (ValueError, TypeError, OverflowError):
-            # The exception would hold the prompt.
-            raise ProviderRefusedError(
-                f"the call cannot be written as JSON for {self.name}", reason="not_encodable"
-            ) from None
-        return Request("POST", url, headers, body)
+        url = url_of(self.name, credential, self._base_url, "/chat/completions")
+        return json_request(self.name, url, self._body(call), call, self._auth(credential))
 
     def probe(self, credential: CredentialLike) -> Request:
-        """A request for the list of models, as `Adapter.probe` says."""
-        return Request("GET", self._url(credential, "/models"), self._authorization(credential))
+        """A request that tells a good key from a bad one, as `Adapter.probe` says."""
+        probe = self._dialect.probe
+        if not probe.startswith("/") and credential.base_url is None:
+            return Request("GET", probe, self._auth(credential))
+        path = probe if probe.startswith("/") else "/models"
+        url = url_of(self.name, credential, self._base_url, path)
+        return Request("GET", url, self._auth(credential))
 
     def read(self, response: Response, call: CallInput, credential: CredentialLike) -> Completion:
         """The completion, as `Adapter.read` says."""
+        words = self._dialect.words
         if not 200 <= response.status_code < 300:  # noqa: PLR2004 - the class of successes
-            raise failure_of(response, error_words(response.body), credential)
-        return completion_of(response, call)
+            raise failure_of(response, error_words(response.body, words), credential)
+        try:
+            return completion_of(response, call)
+        except MalformedCompletionError as error:
+            inside = failure_inside(response, words, self._dialect.statuses)
+            if inside is None:
+                raise
+            # Gateways answer for others, and say what those said.
+            raise failure_of(inside.response, inside.said, credential) from error
 
-    def _url(self, credential: CredentialLike, path: str) -> str:
-        base_url = credential.base_url or self._base_url
-        if base_url is None:
-            raise ProviderRefusedError(f"{self.name} has no base URL", reason="no_base_url")
-        return base_url.rstrip("/") + path
-
-    def _authorization(self, credential: CredentialLike) -> dict[str, str]:
-        if credential.secret is None:
-            return {}
-        return {"authorization": _bearer(self.name, credential.secret.reveal())}
+    def _auth(self, credential: CredentialLike) -> dict[str, str]:
+        return key_header(self.name, credential, "authorization", "Bearer ")
 
     def _body(self, call: CallInput) -> dict[str, Any]:
-        params = call.params
-        body: dict[str, Any] = {**params.extra} if params.extra else {}
+        dialect, params = self._dialect, call.params
+        fitted = dialect.table.of(call.model).fitted(params)
+        body: dict[str, Any] = (
+            {**dialect.always, **params.extra} if params.extra else {**dialect.always}
+        )
         body["model"] = call.model
         body["messages"] = call.messages
-        for field in ("temperature", "top_p", "stop", "seed", "response_format"):
-            value = getattr(params, field)
+        for name in _SAME:
+            value = getattr(fitted, name)
             if value is not None:
-                body[field] = value
+                body[name] = value
+        if fitted.seed is not None:
+            body[dialect.seed_field] = fitted.seed
+        if fitted.reasoning_effort is not None:
+            body.update(dialect.effort(fitted.reasoning_effort, call.model))
         if (tokens_max := call.output_tokens_max) is not None:
-            # OpenAI deprecated the old name, and its reasoning models refuse it; most
-            # servers that imitate it know only that one.
-            body["max_completion_tokens" if self._is_openai else "max_tokens"] = tokens_max
+            body[dialect.tokens_field] = tokens_max
         return body
-
-
-def _check_openai(params: Params, model: str) -> None:
-    if params.stop is not None and len(params.stop) > OPENAI_STOPS_MAX:
-        raise InvalidRequestError(
-            f"openai takes at most {OPENAI_STOPS_MAX} sequences", param="stop"
-        )
-    refused = []
-    if _O_SERIES.match(model):
-        refused += ["temperature", "top_p"]
-    if _NO_STOP.match(model):
-        refused.append("stop")
-    for field in refused:
-        if getattr(params, field) is not None:
-            raise InvalidRequestError(f"openai's {model} does not take it", param=field)
-
-
-def _bearer(provider: str, secret: str) -> str:
-    if not (secret.isascii() and secret.isprintable()):
-        raise ProviderKeyRefusedError(
-            f"the key for {provider} has characters that no key has", reason="malformed_key"
-        )
-    return f"Bearer {secret}"

@@ -8,9 +8,35 @@ from functools import lru_cache
 from app.domain.errors import AddressRefusedError, InvalidRequestError
 from app.domain.prompt import PROVIDER_PATTERN
 from app.net import Trusted, target_of
-from app.providers import simulated
+from app.providers import anthropic, simulated
+from app.providers.aggregator import AGGREGATOR, aggregator_for
+from app.providers.anthropic import AnthropicMessages
 from app.providers.base import Adapter
-from app.providers.openai import ChatCompletions
+from app.providers.google import BASE_URL as GOOGLE_URL
+from app.providers.google import GenerateContent
+from app.providers.openai import ChatCompletions, Dialect
+from app.providers.openai_doors import OpenAI
+from app.providers.openai_responses import Responses
+from app.providers.vendors import OPENAI, VENDORS
+
+__all__ = [
+    "AGGREGATOR",
+    "CUSTOM_PREFIX",
+    "SIMULATED",
+    "Provider",
+    "SenderKind",
+    "adapter_for",
+    "aggregator_for",
+    "configure",
+    "default_base_url",
+    "is_custom",
+    "is_known",
+    "known_providers",
+    "listed_price",
+    "needs_bound",
+    "needs_key",
+    "sender_kind",
+]
 
 CUSTOM_PREFIX = "custom:"
 SIMULATED = "simulated"
@@ -31,20 +57,43 @@ class Provider:
     adapter: Adapter
     base_url: str
     needs_key: bool = True
+    needs_bound: bool = False
 
 
-def _openai(name: str, base_url: str) -> Provider:
-    return Provider(ChatCompletions(name, base_url, is_openai=True), base_url)
+def _openai(base_url: str) -> Provider:
+    chat = ChatCompletions("openai", base_url, OPENAI)
+    return Provider(OpenAI(chat, Responses("openai", base_url)), base_url)
+
+
+def _anthropic(version: str, max_tokens_default: int) -> Provider:
+    adapter = AnthropicMessages("anthropic", version=version, max_tokens_default=max_tokens_default)
+    return Provider(adapter, anthropic.BASE_URL, needs_bound=True)
 
 
 _BUILT_IN = {
-    "openai": _openai("openai", "https://api.openai.com/v1"),
+    "anthropic": _anthropic(anthropic.VERSION, anthropic.MAX_TOKENS_DEFAULT),
+    "google": Provider(GenerateContent("google"), GOOGLE_URL),
+    "openai": _openai("https://api.openai.com/v1"),
+    **{
+        name: Provider(ChatCompletions(name, vendor.base_url, vendor.dialect), vendor.base_url)
+        for name, vendor in VENDORS.items()
+    },
     SIMULATED: Provider(
-        ChatCompletions(SIMULATED, simulated.BASE_URL, check_extra=simulated.check_extra),
+        ChatCompletions(SIMULATED, simulated.BASE_URL, Dialect(check_extra=simulated.check_extra)),
         simulated.BASE_URL,
         needs_key=False,
     ),
 }
+
+
+def configure(*, anthropic_version: str, max_tokens_default: int) -> None:
+    """Take what the settings say of providers, once, when a process starts.
+
+    Args:
+        anthropic_version: the version of Anthropic's API to ask for.
+        max_tokens_default: the bound on answers for who must be sent one.
+    """
+    _BUILT_IN["anthropic"] = _anthropic(anthropic_version, max_tokens_default)
 
 
 def known_providers() -> tuple[str, ...]:
@@ -67,6 +116,11 @@ def is_known(provider: str) -> bool:
 def needs_key(provider: str) -> bool:
     """Whether the provider is of no use without a key. A custom server may have none."""
     return not is_custom(provider) and _built_in(provider).needs_key
+
+
+def needs_bound(provider: str) -> bool:
+    """Whether every request to the provider has a bound on tokens, be it a default."""
+    return not is_custom(provider) and _built_in(provider).needs_bound
 
 
 def default_base_url(provider: str) -> str | None:

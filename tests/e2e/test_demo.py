@@ -48,10 +48,21 @@ def test_a_demonstration_that_is_stopped_cleans_up_too(tmp_path: Path) -> None:
     assert wait_for(lambda: len(family_of(demo.pid)) > 5, timeout_s=30)
     family = family_of(demo.pid)
     os.killpg(demo.pid, signal.SIGTERM)
-    demo.communicate(timeout=30)
-    assert demo.returncode != 0
+    os.killpg(demo.pid, signal.SIGINT)
+    out, _ = demo.communicate(timeout=30)
+    assert demo.returncode == 1
+    assert last_json(out) == {"demo": "failed", "why": "interrupted"}
     assert all_ended(family)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demonstration_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path)
+    assert wait_for(lambda: len(family_of(demo.pid)) > 5, timeout_s=30)
+    family = family_of(demo.pid)
+    demo.kill()
+    demo.communicate(timeout=30)
+    assert all_ended(family)
 
 
 @pytest.mark.timeout(300)

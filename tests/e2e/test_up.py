@@ -1,6 +1,7 @@
 """`overnight up`: one machine, one command; it leaves nothing behind, however it ends."""
 
 import json
+import os
 import re
 import signal
 import stat
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.servers import has_ended, wait_for
+from tests.servers import Child, has_ended, wait_for
 from tests.servers.overnight import (
     UpServer,
     all_ended,
@@ -22,10 +23,17 @@ from tests.servers.overnight import (
     run_overnight,
     up_server,
 )
+from workers.supervisor.valkey import EmbeddedValkey
 
 #: A well-formed key that no system knows.
 WRONG_KEY = "ovn_2Pz4YhbC0T3vWm6kQxJr8sLdNeUfGa_0uS4rJ"
 JOBS = 40
+#: Few calls at a time, and a lease that ends soon, so that a lost worker's calls wait for little.
+SLOW = {
+    "OVERNIGHT_WORKER_IN_FLIGHT": "4",
+    "OVERNIGHT_LEASE_S": "4",
+    "OVERNIGHT_RECONCILE_INTERVAL_S": "1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +59,7 @@ def slow_batch() -> dict[str, Any]:
     return {
         "mode": "chat",
         "models": ["simulated/gold"],
-        "params": {"extra": {"simulated": {"latency_ms": 300, "latency_sigma": 0}}},
+        "params": {"extra": {"simulated": {"latency_ms": 300, "latency_sigma": 0.3}}},
         "jobs": [{"custom_id": f"q{n}", "prompt": f"Question {n}?"} for n in range(JOBS)],
     }
 
@@ -164,7 +172,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def slow_up(place: Path) -> Iterator[UpServer]:
-    with up_server(place / "data", place / "log", OVERNIGHT_WORKER_IN_FLIGHT="4") as server:
+    with up_server(place / "data", place / "log", **SLOW) as server:
         yield server
 
 
@@ -204,6 +212,22 @@ def test_a_supervisor_that_is_killed_takes_all_with_it_and_a_restart_goes_on(
     assert slow_up.log.count("API key, shown this once") == 1
     (broker,) = set(re.findall(r'"broker_url": "unix://([^"]+)"', slow_up.lock))
     assert not Path(broker).parent.exists()  # it had a folder of its own
+
+
+@pytest.mark.parametrize("is_stuck", [False, True])
+def test_a_broker_that_was_left_behind_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_stuck: bool
+) -> None:
+    monkeypatch.setattr("workers.supervisor.valkey.END_TIMEOUT_S", 0.5)
+    left = EmbeddedValkey(tmp_path)
+    child = Child(left.program().command, log=tmp_path / "log")
+    child.wait_until(left.answers)
+    if is_stuck:
+        os.kill(child.pid, signal.SIGSTOP)
+    EmbeddedValkey(tmp_path).clear_the_way()
+    assert wait_for(lambda: not child.is_running)
+    assert not left.answers()
+    assert not left.pid_file.exists()
 
 
 def test_a_guard_ends_the_children_of_a_parent_that_is_gone() -> None:

@@ -1,5 +1,7 @@
 """Processes that only pretend, for what starts and ends them."""
 
+import errno
+
 from workers.supervisor.children import Program
 
 
@@ -43,6 +45,7 @@ class Launcher:
     def __init__(self, *stubborn: str) -> None:
         self.launched: list[str] = []
         self.processes: list[FakeProcess] = []
+        self.refusals = 0
         self._stubborn = stubborn
 
     @property
@@ -51,7 +54,10 @@ class Launcher:
         return self.processes[-1]
 
     def __call__(self, program: Program) -> FakeProcess:
-        """Start one."""
+        """Start one, if there is room for it."""
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
         process = FakeProcess(1000 + len(self.processes), stubborn=program.name in self._stubborn)
         self.launched.append(program.name)
         self.processes.append(process)

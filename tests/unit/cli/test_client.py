@@ -1,5 +1,6 @@
 """Whatever the API or the network answers, the person is told what to do."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -40,6 +41,11 @@ def test_an_api_that_is_not_there_is_to_be_started() -> None:
     assert failure.code == ExitCode.UNREACHABLE
     assert "`overnight up`" in failure.message
     assert "OVERNIGHT_URL" in failure.message
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.cli.client._RETRY_S", 0.0)
 
 
 @pytest.mark.parametrize("error", [httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("cut")])
@@ -120,6 +126,31 @@ def test_a_busy_api_is_not_asked_twice_to_do_something_unless_it_would_know() ->
     api.answer("POST /v1/batches", busy, {"id": "batch_1"})
     made = client_of(api).post("/v1/batches", {}, headers={"Idempotency-Key": "once"})
     assert made == {"id": "batch_1"}
+
+
+def test_a_submission_whose_answer_was_lost_is_sent_again_under_its_key() -> None:
+    cut = httpx.RemoteProtocolError("cut")
+    api = FakeApi()
+    api.answer("POST /v1/batches", cut, {"id": "batch_1"})
+    made = client_of(api).post("/v1/batches", {}, headers={"Idempotency-Key": "once"})
+    assert made == {"id": "batch_1"}
+    api.answer("POST /v1/batches", cut, {"id": "batch_1"})
+    with pytest.raises(Failure):
+        client_of(api).post("/v1/batches", {})
+
+
+def test_a_stream_that_breaks_is_said_so() -> None:
+    def content() -> Iterator[bytes]:
+        yield b'{"n": 1}\n{"n"'
+        raise httpx.ReadError("cut")
+
+    api = FakeApi()
+    api.answer("GET /v1/results", httpx.Response(200, content=content()))
+    with (
+        pytest.raises(Failure, match="broke"),
+        client_of(api).lines("/v1/results") as lines,
+    ):
+        list(lines)
 
 
 def test_pages_are_followed_to_the_end_or_as_far_as_wanted() -> None:

@@ -23,11 +23,11 @@ def usage_error_of(flags: Flags) -> str:
 @pytest.mark.parametrize(
     ("flags", "mode"),
     [
-        (Flags(models=["a/b"]), "chat"),
-        (Flags(models=["a/b", "c/d"]), "compare"),
-        (Flags(models=["a/b"], repeats=3), "compare"),
-        (Flags(models=["a/b", "c/d"], judges=["e/f"]), "judge"),
-        (Flags(models=["a/b", "c/d"], mode="chat"), "chat"),
+        (Flags(model=["a/b"]), "chat"),
+        (Flags(model=["a/b", "c/d"]), "compare"),
+        (Flags(model=["a/b"], repeats=3), "compare"),
+        (Flags(model=["a/b", "c/d"], judge=["e/f"]), "judge"),
+        (Flags(model=["a/b", "c/d"], mode="chat"), "chat"),
     ],
 )
 def test_the_mode_is_what_the_rest_implies(flags: Flags, mode: str) -> None:
@@ -37,12 +37,12 @@ def test_the_mode_is_what_the_rest_implies(flags: Flags, mode: str) -> None:
 def test_flags_become_fields_and_what_is_not_given_is_left_out() -> None:
     flags = Flags(
         name="nightly",
-        models=["a/b", '{"model": "c/d", "params": {"temperature": 0.2}, "label": "cool"}'],
-        judges=["e/f"],
+        model=["a/b", '{"model": "c/d", "params": {"temperature": 0.2}, "label": "cool"}'],
+        judge=["e/f"],
         criteria=["correct", "short"],
         allow_self=True,
         params='{"max_tokens": 64}',
-        budget_usd=1.5,
+        budget=1.5,
         webhook="https://example.test/hook",
     )
     assert body_of(flags, {}) == {
@@ -58,7 +58,7 @@ def test_flags_become_fields_and_what_is_not_given_is_left_out() -> None:
 
 def test_flags_go_over_a_batch_file_s_fields() -> None:
     base = {"mode": "judge", "models": ["a/b"], "judge": {"judges": ["e/f"]}, "priority": 7}
-    body = body_of(Flags(models=["c/d"], criteria=["short"]), base)
+    body = body_of(Flags(model=["c/d"], criteria=["short"]), base)
     assert body == {
         "mode": "judge",
         "models": ["c/d"],
@@ -71,8 +71,8 @@ def test_flags_go_over_a_batch_file_s_fields() -> None:
     ("flags", "said"),
     [
         (Flags(), "--model"),
-        (Flags(models=["{nonsense"]), "--model"),
-        (Flags(models=["a/b"], params="[1]"), "--params"),
+        (Flags(model=["{nonsense"]), "--model"),
+        (Flags(model=["a/b"], params="[1]"), "--params"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(flags: Flags, said: str) -> None:
@@ -142,6 +142,15 @@ def test_a_large_file_is_uploaded_first(overnight: Overnight, api: FakeApi, tmp_
     assert upload.content.count(line.encode()) == 1100
     assert json.loads(submission.content)["input_file_id"] == "file_1"
     assert "jobs" not in json.loads(submission.content)
+
+
+def test_a_large_file_takes_no_prompts_beside_it(
+    overnight: Overnight, api: FakeApi, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(b'{"prompt": "x"}\n' * INLINE_BYTES_MAX)
+    words = (str(tmp_path / "in.jsonl"), "--model", "a/b", "--prompt", "One more?")
+    assert overnight("submit", *words) == ExitCode.USAGE
+    assert api.journal == []
 
 
 def test_a_whole_batch_can_come_from_a_file(

@@ -2,7 +2,16 @@
 
 import pytest
 
-from api.cli.output import cell, dollars, milliseconds, plain, short, show_table, span
+from api.cli.output import (
+    about_dollars,
+    cell,
+    dollars,
+    milliseconds,
+    plain,
+    short,
+    show_table,
+    span,
+)
 
 
 def test_what_a_model_wrote_has_no_power_over_the_terminal() -> None:
@@ -26,6 +35,12 @@ def test_a_long_text_is_shortened() -> None:
 )
 def test_a_price_nobody_knows_is_never_nothing(nanos: int | None, shown: str) -> None:
     assert dollars(nanos) == shown
+
+
+def test_money_that_still_changes_is_rounded() -> None:
+    assert about_dollars(1_234_567_890) == "$1.2346"
+    assert about_dollars(40_000) == "$0.0000"
+    assert about_dollars(99_960_000) == "$0.1000"
 
 
 def test_times_are_shown_in_the_unit_that_fits() -> None:

@@ -16,6 +16,7 @@ def entry(label: str, **changes: Any) -> dict[str, Any]:
         "rank": 1,
         "label": label,
         "answered": 40,
+        "refused": 0,
         "failed": 2,
         "missing": 1,
         "score": {"value": 7.25, "low": 7.0, "high": 7.5, "prompts": 40},
@@ -49,8 +50,21 @@ def shown(capsys: pytest.CaptureFixture[str], found: dict[str, Any], **truth: fl
 
 def test_a_model_s_row_has_its_score_with_its_interval(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, report(entry("a/b")))
-    for part in ("a/b", "7.25", "7.00 to 7.50", "50 %", "800 ms", "2.1 s", "$0.005", "34,000"):
+    for part in ("a/b", "7.25", "7.00-7.50", "50 %", "800 ms", "2.1 s", "$0.005", "34,000"):
         assert part in text
+
+
+def test_failures_are_shown_where_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "failed" in shown(capsys, report(entry("a/b", failed=1), entry("c/d", failed=0)))
+    assert "failed" not in shown(capsys, report(entry("a/b", failed=0)))
+
+
+def test_the_leaderboard_fits_a_terminal_of_eighty_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clean = {"failed": 0, "missing": 0, "latency_p50_ms": 12_345, "latency_p95_ms": 123_456}
+    text = shown(capsys, report(entry("simulated/bronze", **clean)), **{"simulated/bronze": 5.5})
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_score_by_itself_is_marked(capsys: pytest.CaptureFixture[str]) -> None:

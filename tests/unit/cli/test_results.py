@@ -69,7 +69,17 @@ def test_lines_are_passed_on_byte_for_byte(
     api.answer(ROUTE, httpx.Response(200, content=content))
     assert overnight("results", "batch_1", "-o", str(tmp_path / "out")) == ExitCode.DONE
     assert (tmp_path / "out").read_bytes() == content
-    assert api.journal[-1].url.params["format"] == "jsonl"
+    assert dict(api.journal[-1].url.params) == {"format": "jsonl"}
+
+
+def test_what_is_wanted_of_them_can_be_said(overnight: Overnight, api: FakeApi) -> None:
+    api.answer(ROUTE, httpx.Response(200, content=lines(job())))
+    assert overnight("results", "batch_1", "--only-closed", "--joined") == ExitCode.DONE
+    assert dict(api.journal[-1].url.params) == {
+        "format": "jsonl",
+        "only": "closed",
+        "joined": "true",
+    }
 
 
 def test_an_array_for_a_program(

@@ -26,7 +26,7 @@ def test_it_follows_a_batch_until_it_is_closed(capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr()
     assert shown.out == ""
     assert len(shown.err.splitlines()) == 2  # a line only when something changed
-    assert "1/4 jobs · running" in shown.err
+    assert "1/4 jobs · 8/8 calls" in shown.err
 
 
 def test_an_api_that_restarts_meanwhile_is_waited_for() -> None:

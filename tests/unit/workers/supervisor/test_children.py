@@ -75,6 +75,16 @@ def test_a_child_that_ran_well_for_a_while_is_forgiven_what_was_before(bundle: B
     assert bundle.end(after_s=SETTLED_S) == pytest.approx(RESTART_DELAY_S)
 
 
+def test_a_machine_that_has_no_room_for_a_child_is_asked_again(bundle: Bundle) -> None:
+    bundle.launcher.refusals = 2
+    assert bundle.child.tend() == pytest.approx(RESTART_DELAY_S)
+    bundle.clock.advance(RESTART_DELAY_S)
+    assert bundle.child.tend() == pytest.approx(2 * RESTART_DELAY_S)
+    bundle.clock.advance(2 * RESTART_DELAY_S)
+    assert bundle.child.tend() is None
+    assert bundle.child.is_running
+
+
 def test_a_child_that_ended_is_asked_nothing(bundle: Bundle) -> None:
     bundle.end()
     bundle.child.ask_to_end()

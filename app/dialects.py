@@ -1,0 +1,126 @@
+"""One statement for two stores: the tokens where SQLite and PostgreSQL differ.
+
+Statements of the hot paths are written once for both stores, with a few tokens where they
+differ:
+
+    {now}                     this moment by the store's clock, not the transaction's start
+    {after_ms(expression)}    that many milliseconds from now
+    {age_s(expression)}       how many seconds ago a moment was; negative in the future
+    {rows(id text, n int)}    the JSON array `:rows` as a table `d` with these columns
+    {join}                    joins what follows to `d`, which is read first
+    {lock} {skip_locked}      row locks where there are any; SQLite locks the whole store
+"""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+_TOKEN = re.compile(r"\{(\w+)(?:\(([^{}]*)\))?\}")
+#: `:name`, but not the `::` of a cast.
+_VALUE = re.compile(r"(?<!:):([a-z_]+)\b")
+
+
+@lru_cache(maxsize=512)
+def render(statement: str, dialect: str) -> sa.TextClause:
+    """The statement for a dialect, by its name."""
+    tokens = _TOKENS[dialect]
+    return sa.text(
+        _TOKEN.sub(lambda match: tokens[match.group(1)](match.group(2) or ""), statement)
+    )
+
+
+@lru_cache(maxsize=128)
+def for_psycopg(statement: str) -> str:
+    """The same statement with the driver's own marks for its values."""
+    return _VALUE.sub(r"%(\1)s", statement.replace("%", "%%"))
+
+
+def _sqlite_rows(columns: str) -> str:
+    names = [column.split()[0] for column in columns.split(",")]
+    fields = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in names)
+    return f"(SELECT {fields} FROM json_each(:rows)) AS d"  # noqa: S608 - our own names
+
+
+#: What each token becomes. NO KEY: a foreign key's check takes a key share lock, which this
+#: one does not block.
+_TOKENS: dict[str, dict[str, Callable[[str], str]]] = {
+    "sqlite": {
+        "now": lambda _: SQLITE_NOW,
+        "after_ms": lambda ms: (
+            f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', ({ms}) / 1000.0))"
+        ),
+        "age_s": lambda moment: f"((julianday('now') - julianday({moment})) * 86400.0)",
+        "rows": _sqlite_rows,
+        "join": lambda _: "CROSS JOIN",
+        "lock": lambda _: "",
+        "lock_call": lambda _: "",
+        "lock_job": lambda _: "",
+        "skip_locked": lambda _: "",
+    },
+    "postgresql": {
+        "now": lambda _: "clock_timestamp()",
+        "after_ms": lambda ms: f"(clock_timestamp() + ({ms}) * interval '1 millisecond')",
+        "age_s": lambda moment: f"EXTRACT(EPOCH FROM clock_timestamp() - {moment})",
+        "rows": lambda columns: f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS d({columns})",
+        "join": lambda _: "JOIN",
+        "lock": lambda _: "FOR NO KEY UPDATE",
+        "lock_call": lambda _: "FOR NO KEY UPDATE OF call",
+        "lock_job": lambda _: "FOR NO KEY UPDATE OF job SKIP LOCKED",
+        "skip_locked": lambda _: "FOR NO KEY UPDATE SKIP LOCKED",
+    },
+}
+
+
+def sqlite_time(moment: datetime) -> str:
+    """A moment as SQLite stores it: text that sorts as time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def sqlite_rows(rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """The rows with their moments as text; which columns have any, the first row tells."""
+    moments: list[int] | None = None
+    for row in rows:
+        if moments is None:
+            moments = [n for n, value in enumerate(row) if isinstance(value, datetime)]
+        if not moments:
+            yield row
+            continue
+        changed = list(row)
+        for n in moments:
+            changed[n] = sqlite_time(changed[n])
+        yield changed
+
+
+class FairLock:
+    """A lock that is handed on in the order it was asked for; Python's own is not."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._held = False
+
+    def __enter__(self) -> None:
+        """Wait for every earlier one."""
+        with self._guard:
+            if not self._held:
+                self._held = True
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        turn.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        """Hand it on."""
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
