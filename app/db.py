@@ -256,4 +256,4 @@ def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or type(error).__name__)[:300]
 
 
-__all__ = ["Store", "Tx", "db_now", "in_ms", "insert_once", "sqlite_time"]
+__all__ = ["Store", "Tx", "db_now", "in_ms", "insert_once"]
