@@ -31,7 +31,7 @@ def provider() -> Iterator[FakeProvider]:
 
 def run_batch(system: System, provider: FakeProvider, url: str, name: str) -> str:
     """Success, 429, 500, a dropped connection, and an answer nobody can read."""
-    quoted = f"Incorrect API key provided: {KEY}. {PROMPT}"
+    quoted = f"Your request with {KEY} and {PROMPT} went wrong."
     provider.reply_with(
         answer(ANSWER),
         problem(429, message=quoted, headers={"retry-after": "0"}),
