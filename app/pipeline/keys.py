@@ -11,6 +11,7 @@ from app.domain.errors import (
     InvalidRequestError,
     NotFoundError,
     ProviderError,
+    ProviderKeyRefusedError,
     SealError,
 )
 from app.domain.states import LaneState
@@ -32,7 +33,6 @@ from app.vault.provider_keys import (
 )
 
 CHECK_TIMEOUT_S = 15.0
-_REFUSED = frozenset({401, 403})
 _NO_LIST = frozenset({404, 405, 501})
 
 
@@ -120,7 +120,8 @@ def _meaning(credential: Credential, response: Response) -> KeyCheck:
     if 200 <= status < 300:  # noqa: PLR2004 - the class of successes
         with_key = "accepts the key" if credential.secret else "answers, and asks for no key"
         return KeyCheck(ok=True, detail=f"{provider} {with_key}")
-    if status in _REFUSED:
+    error = registry.adapter_for(provider).failure(response, credential)
+    if isinstance(error, ProviderKeyRefusedError):
         return KeyCheck(ok=False, detail=f"{provider} refuses the key (status {status})")
     if status in _NO_LIST and registry.is_custom(provider):
         detail = f"{provider} answers, but lists no models to try the key on (status {status})"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.domain.completion import Completion
-from app.domain.errors import InvalidRequestError
+from app.domain.errors import InvalidRequestError, ProviderError
 from app.domain.prompt import ChosenTool, ImagePart, Message, Params, TextPart, Tool, ToolChoice
 from app.domain.wire import Request, Response
 from app.providers.anthropic_answer import completion_of, error_words
@@ -102,10 +102,14 @@ class AnthropicMessages:
         url = url_of(self.name, credential, self._base_url, "/models?limit=1")
         return Request("GET", url, self._headers(credential))
 
+    def failure(self, response: Response, credential: CredentialLike) -> ProviderError:
+        """The error that a response stands for, as `Adapter.failure` says."""
+        return failure_of(response, error_words(response.body), credential)
+
     def read(self, response: Response, call: CallInput, credential: CredentialLike) -> Completion:
         """The completion, as `Adapter.read` says."""
         if not 200 <= response.status_code < 300:  # noqa: PLR2004 - the class of successes
-            raise failure_of(response, error_words(response.body), credential)
+            raise self.failure(response, credential)
         return completion_of(response, call)
 
     def _headers(self, credential: CredentialLike) -> dict[str, str]:

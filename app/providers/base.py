@@ -8,6 +8,7 @@ from typing import Protocol
 
 from app.domain.clock import utc_now
 from app.domain.completion import Completion
+from app.domain.errors import ProviderError
 from app.domain.prompt import Message, Params
 from app.domain.secret import Secret
 from app.domain.wire import Request, Response
@@ -104,6 +105,10 @@ class Adapter(Protocol):
             ProviderKeyRefusedError: the key cannot be a key.
             ProviderRefusedError: there is nowhere to send it.
         """
+        ...
+
+    def failure(self, response: Response, credential: CredentialLike) -> ProviderError:
+        """The error that a response stands for, whatever it was to, of any status but 2xx."""
         ...
 
     def read(self, response: Response, call: CallInput, credential: CredentialLike) -> Completion:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.completion import Completion
-from app.domain.errors import MalformedCompletionError
+from app.domain.errors import MalformedCompletionError, ProviderError
 from app.domain.prompt import Message, Params
 from app.domain.wire import Request, Response
 from app.providers.base import CallInput, CredentialLike
@@ -32,10 +32,10 @@ _SAME = ("temperature", "top_p", "stop", "response_format", "tools", "tool_choic
 
 CheckExtra = Callable[[Mapping[str, Any]], None]
 #: The fields that ask a model for an effort.
-Effort = Callable[[str, str], dict[str, Any]]
+Effort = Callable[[str], dict[str, Any]]
 
 
-def _openai_effort(effort: str, _model: str) -> dict[str, Any]:
+def _openai_effort(effort: str) -> dict[str, Any]:
     return {"reasoning_effort": effort}
 
 
@@ -109,15 +109,18 @@ class ChatCompletions:
         url = url_of(self.name, credential, self._base_url, path)
         return Request("GET", url, self._auth(credential))
 
+    def failure(self, response: Response, credential: CredentialLike) -> ProviderError:
+        """The error that a response stands for, as `Adapter.failure` says."""
+        return failure_of(response, error_words(response.body, self._dialect.words), credential)
+
     def read(self, response: Response, call: CallInput, credential: CredentialLike) -> Completion:
         """The completion, as `Adapter.read` says."""
-        words = self._dialect.words
         if not 200 <= response.status_code < 300:  # noqa: PLR2004 - the class of successes
-            raise failure_of(response, error_words(response.body, words), credential)
+            raise self.failure(response, credential)
         try:
             return completion_of(response, call)
         except MalformedCompletionError as error:
-            inside = failure_inside(response, words, self._dialect.statuses)
+            inside = failure_inside(response, self._dialect.words, self._dialect.statuses)
             if inside is None:
                 raise
             # Gateways answer for others, and say what those said.
@@ -141,7 +144,7 @@ class ChatCompletions:
         if fitted.seed is not None:
             body[dialect.seed_field] = fitted.seed
         if fitted.reasoning_effort is not None:
-            body.update(dialect.effort(fitted.reasoning_effort, call.model))
+            body.update(dialect.effort(fitted.reasoning_effort))
         if (tokens_max := call.output_tokens_max) is not None:
             body[dialect.tokens_field] = tokens_max
         return body

@@ -107,20 +107,24 @@ def failure_inside(
         return None
     if not isinstance(data, dict):
         return None
+    told, code = _told_inside(data, statuses)
+    if not BAD_REQUEST <= code <= STATUS_MAX:
+        return None
+    return Inside(Response(code, response.headers, response.body), _words_of(told, translated))
+
+
+def _told_inside(data: dict[str, Any], statuses: Mapping[int, int]) -> tuple[dict[str, Any], int]:
+    """What tells of the error, and its status; 0 where there is none."""
+    base = data.get("base_resp")
+    if isinstance(base, dict) and (code := statuses.get(count_of(base.get("status_code")) or 0)):
+        return {"message": base.get("status_msg"), "code": base["status_code"]}, code
     choices = data.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
-    told = choice if isinstance(choice, dict) and isinstance(choice.get("error"), dict) else data
-    error, base = told.get("error"), data.get("base_resp")
-    code = error.get("code") if isinstance(error, dict) else None
-    said = _words_of(told, translated)
-    if isinstance(base, dict) and base.get("status_code") in statuses:
-        code = statuses[base["status_code"]]
-        said = _words_of(
-            {"message": base.get("status_msg"), "code": base["status_code"]}, translated
-        )
-    if not isinstance(code, int) or not BAD_REQUEST <= code <= STATUS_MAX:
-        return None
-    return Inside(Response(code, response.headers, response.body), said)
+    for told in (choice, data):
+        error = told.get("error") if isinstance(told, dict) else None
+        if isinstance(told, dict) and isinstance(error, dict):
+            return told, count_of(error.get("code")) or 0
+    return data, 0
 
 
 def _words_of(data: Any, translated: Mapping[str, str]) -> ErrorWords:

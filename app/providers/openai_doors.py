@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from app.domain.completion import Completion
+from app.domain.errors import ProviderError
 from app.domain.prompt import Message, Params
 from app.domain.wire import Request, Response
 from app.providers.base import Adapter, CallInput, CredentialLike
@@ -32,6 +33,10 @@ class OpenAI:
     def probe(self, credential: CredentialLike) -> Request:
         """A request that tells a good key from a bad one, as `Adapter.probe` says."""
         return self._chat.probe(credential)
+
+    def failure(self, response: Response, credential: CredentialLike) -> ProviderError:
+        """The error that a response stands for, as `Adapter.failure` says."""
+        return self._chat.failure(response, credential)
 
     def read(self, response: Response, call: CallInput, credential: CredentialLike) -> Completion:
         """The completion, as `Adapter.read` says."""

@@ -6,6 +6,7 @@ sampled otherwise than they are, unless reasoning is off; o3, o4-mini and all af
 `stop`.
 """
 
+import re
 from dataclasses import replace
 
 from app.domain.prompt import Params
@@ -86,15 +87,17 @@ RESPONSES = Table(
     ],
 )
 
-#: Parts of the names of models that are served by Responses alone.
-_RESPONSES_ONLY = ("-codex", "-pro", "codex-", "computer-use", "deep-research", "gpt-daybreak")
+#: Models that are served by Responses alone; whatever an account calls its tuned ones (`ft:`).
+_RESPONSES_ONLY = re.compile(
+    r"(?!ft:)(?:codex-|computer-use|gpt-daybreak|.*-(?:pro|codex|deep-research)(?:-|$))"
+)
 #: From these on, Chat Completions refuses functions while the model reasons.
 _NO_TOOLS_IN_CHAT = ("gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6")
 
 
 def needs_responses(params: Params, model: str) -> bool:
     """Whether a call has to go through Responses, because Chat Completions would refuse it."""
-    if any(part in model for part in _RESPONSES_ONLY):
+    if _RESPONSES_ONLY.match(model):
         return True
     if not model.startswith(_NO_TOOLS_IN_CHAT):
         return False

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.domain.completion import Completion, FinishReason, Usage
-from app.domain.errors import MalformedCompletionError
+from app.domain.errors import MalformedCompletionError, ProviderError
 from app.domain.prompt import ChosenTool, Message, Params, TextPart, Tool, ToolChoice
 from app.domain.wire import Request, Response
 from app.providers.base import CallInput, CredentialLike
@@ -77,10 +77,14 @@ class Responses:
         url = url_of(self.name, credential, self._base_url, "/models")
         return Request("GET", url, key_header(self.name, credential, "authorization", "Bearer "))
 
+    def failure(self, response: Response, credential: CredentialLike) -> ProviderError:
+        """The error that a response stands for, as `Adapter.failure` says."""
+        return failure_of(response, error_words(response.body), credential)
+
     def read(self, response: Response, call: CallInput, credential: CredentialLike) -> Completion:
         """The completion, as `Adapter.read` says."""
         if not 200 <= response.status_code < 300:  # noqa: PLR2004 - the class of successes
-            raise failure_of(response, error_words(response.body), credential)
+            raise self.failure(response, credential)
         try:
             return _read(response, call, credential)
         except MalformedCompletionError as error:

@@ -27,23 +27,23 @@ class Vendor:
     dialect: Dialect
 
 
-def _switched(effort: str, _model: str) -> dict[str, Any]:
+def _switched(effort: str) -> dict[str, Any]:
     """DeepSeek, Z.ai: thinking is a switch, and beside it an effort."""
     if effort == "none":
         return {"thinking": {"type": "disabled"}}
     return {"thinking": {"type": "enabled"}, "reasoning_effort": effort}
 
 
-def _moonshot_effort(effort: str, _model: str) -> dict[str, Any]:
+def _moonshot_effort(effort: str) -> dict[str, Any]:
     """Kimi has an effort, but refuses `none`, and has a switch for it."""
     return {"thinking": {"type": "disabled"}} if effort == "none" else {"reasoning_effort": effort}
 
 
-def _qwen_effort(effort: str, _model: str) -> dict[str, Any]:
+def _qwen_effort(effort: str) -> dict[str, Any]:
     return {"enable_thinking": False} if effort == "none" else {"reasoning_effort": effort}
 
 
-def _openrouter_effort(effort: str, _model: str) -> dict[str, Any]:
+def _openrouter_effort(effort: str) -> dict[str, Any]:
     """One shape for every vendor behind it: openrouter.ai/docs, Reasoning Tokens."""
     return {"reasoning": {"effort": effort}}
 

@@ -22,7 +22,7 @@ def test_a_test_that_a_decision_names_exists(named: str) -> None:
 
 
 def test_ten_decisions_name_at_least_ten_tests() -> None:
-    assert len(re.findall(r"^\d+\. \*\*", TEXT, re.M)) == 10
+    assert len(re.findall(r"^\d+\. \*\*", TEXT, re.MULTILINE)) == 10
     assert len(NAMED) >= 10
 
 

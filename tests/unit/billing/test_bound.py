@@ -13,7 +13,15 @@ from app.billing.bound import (
     SCHEMA_TOKENS,
     input_tokens_max,
 )
-from app.domain.prompt import ImagePart, ImageUrl, Message, Params, TextPart
+from app.domain.prompt import (
+    Function,
+    ImagePart,
+    ImageUrl,
+    Message,
+    Params,
+    TextPart,
+    Tool,
+)
 
 
 def test_a_text_has_at_most_as_many_tokens_as_bytes() -> None:
@@ -42,6 +50,13 @@ def test_an_image_counts_flat_whatever_its_address_says() -> None:
 
 def test_a_lone_surrogate_is_counted_and_does_not_raise() -> None:
     assert input_tokens_max([Message("user", "\ud800")]) == REQUEST_TOKENS + MESSAGE_TOKENS + 3
+
+
+def test_tools_are_read_by_the_model_too() -> None:
+    messages = [Message("user", "Hi")]
+    tool = Tool(Function("f", "What it does."))
+    described = input_tokens_max(messages, Params(tools=[tool]))
+    assert described - input_tokens_max(messages) > SCHEMA_TOKENS + len("f" + "What it does.")
 
 
 def test_a_response_format_is_read_by_the_model_too() -> None:

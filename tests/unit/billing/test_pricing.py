@@ -20,6 +20,7 @@ from app.billing import pricing
 from app.billing.catalogue import PROVIDERS, VERSION_CHARS_MAX, price_at
 from app.billing.pricing import ListedPrice, price_of, register_listed
 from app.domain.completion import Usage
+from app.providers import registry
 
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 USAGE = Usage(input_tokens=1000, cache_read_tokens=400, output_tokens=100)
@@ -69,6 +70,39 @@ def test_a_price_names_the_list_and_the_model_it_is_from() -> None:
 )
 def test_an_unknown_price_is_none(provider: str, model: str) -> None:
     assert price_of(provider, model, AT) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("anthropic", "claude-opus-5"),
+        ("arcee", "trinity-large-thinking"),
+        ("cerebras", "gpt-oss-120b"),
+        ("cohere", "command-a-03-2025"),
+        ("deepseek", "deepseek-v4-pro"),
+        ("fireworks", "accounts/fireworks/models/deepseek-v4-pro"),
+        ("google", "gemini-3.5-flash"),
+        ("groq", "openai/gpt-oss-120b"),
+        ("minimax", "MiniMax-M2.7"),
+        ("mistral", "mistral-large-2512"),
+        ("moonshot", "kimi-k3"),
+        ("openai", "gpt-6-sol"),
+        ("openrouter", "anthropic/claude-opus-5"),
+        ("perplexity", "sonar-pro"),
+        ("together", "openai/gpt-oss-120b"),
+        ("xai", "grok-4.7"),
+        ("zai", "glm-5.3"),
+    ],
+)
+def test_a_model_of_each_priced_vendor_has_a_price(provider: str, model: str) -> None:
+    price = price_of(provider, model)
+    assert price is not None
+    assert 0 < price.cost_nanos(USAGE) < 100_000_000
+
+
+def test_every_vendor_has_prices_but_two_that_nobody_lists() -> None:
+    unpriced = {*registry.known_providers()} - PROVIDERS.keys()
+    assert unpriced == {"nvidia", "qwen", "simulated"}
 
 
 def test_every_provider_we_name_is_in_the_list() -> None:

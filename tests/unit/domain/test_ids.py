@@ -27,4 +27,11 @@ def test_a_run_of_ids_carries_over_where_its_last_characters_are_full(
 
     monkeypatch.setattr(ids, "_state", Full())
     made = new_ids(Prefix.CALL, 6)
-    assert [one[-6:] for one in made] == ["00zzzx", "00zzzy", "00zzzz", "010000", "010001", "010002"]
+    assert [one[-6:] for one in made] == [
+        "00zzzx",
+        "00zzzy",
+        "00zzzz",
+        "010000",
+        "010001",
+        "010002",
+    ]

@@ -3,13 +3,56 @@
 import pytest
 
 from app.domain.errors import InvalidRequestError
+from app.domain.prompt import Message, Params
 from app.net import GuardedSender, parse_trusted
 from app.providers import registry, simulated
+from app.providers.base import CallInput, Credential
 from app.providers.registry import SenderKind
 from app.providers.senders import FastSender, SenderSet
 
 LOOPBACK = parse_trusted(("127.0.0.0/8", "::1/128", "localhost", "llm.internal"))
 NOBODY = parse_trusted(())
+
+
+PARITY = [
+    *("anthropic", "arcee", "cerebras", "cohere", "deepseek", "fireworks", "google", "groq"),
+    *("minimax", "mistral", "moonshot", "nvidia", "openai", "openrouter", "perplexity", "qwen"),
+    *("together", "xai", "zai"),
+]
+
+
+def test_every_provider_of_the_list_is_known_and_ours() -> None:
+    assert registry.known_providers() == tuple(sorted([*PARITY, "simulated"]))
+
+
+@pytest.mark.parametrize("provider", PARITY)
+def test_each_has_a_base_url_of_its_own_and_needs_a_key(provider: str) -> None:
+    base_url = registry.default_base_url(provider) or ""
+    assert base_url.startswith("https://")
+    assert registry.needs_key(provider)
+    call = CallInput("call_1", "test-model", [Message("user", "x")], Params())
+    adapter = registry.adapter_for(provider)
+    assert adapter.build(call, Credential(provider)).url.startswith(f"{base_url}/")
+    assert adapter.probe(Credential(provider)).url.startswith("https://")
+
+
+def test_the_settings_name_the_version_of_anthropics_api_and_its_default_bound() -> None:
+    call = CallInput("call_1", "claude-test", [Message("user", "x")], Params())
+    before = registry.adapter_for("anthropic").build(call, Credential("anthropic"))
+    try:
+        registry.configure(anthropic_version="2023-06-01", max_tokens_default=7)
+        after = registry.adapter_for("anthropic").build(call, Credential("anthropic"))
+    finally:
+        registry.configure(anthropic_version="2026-10-21", max_tokens_default=4096)
+    assert before.headers["anthropic-version"] == "2026-10-21"
+    assert after.headers["anthropic-version"] == "2023-06-01"
+    assert b'"max_tokens":4096' in before.body
+    assert b'"max_tokens":7' in after.body
+
+
+def test_anthropic_alone_needs_a_bound_with_every_request() -> None:
+    names = [*registry.known_providers(), "custom:x"]
+    assert [name for name in names if registry.needs_bound(name)] == ["anthropic"]
 
 
 @pytest.mark.parametrize("provider", ["openai", "simulated", "custom:local", "custom:a-b_2"])
@@ -34,7 +77,7 @@ def test_these_providers_are_known_and_speak_some_language(provider: str) -> Non
 )
 def test_others_are_not(provider: str) -> None:
     assert not registry.is_known(provider)
-    with pytest.raises(InvalidRequestError, match="openai, simulated and custom"):
+    with pytest.raises(InvalidRequestError, match="known are anthropic, .*, zai and custom"):
         registry.adapter_for(provider)
 
 
