@@ -9,9 +9,9 @@ import sys
 import threading
 
 import structlog
-from app.logs import configure_logging
 
 from app.domain.errors import SetupError, UnavailableError
+from app.logs import configure_logging
 from app.migrations import check_schema
 from app.pipeline.reconcile import reconcile
 from app.pipeline.services import Services, build_services
