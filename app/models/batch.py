@@ -137,7 +137,7 @@ class StoredText(Table, table=True):
 
     owner_id: str = Field(sa_type=Id, primary_key=True)
     kind: str = Field(sa_type=Word, primary_key=True)
-    batch_id: str = Field(sa_type=Id, index=True)
+    batch_id: str = Field(sa_type=Id)
     body: str = Field(sa_type=LongText)
 
 

@@ -135,8 +135,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("owner_id", "kind", name="pk_stored_text"),
     )
-    op.create_index("ix_stored_text_batch_id", "stored_text", ["batch_id"], unique=False)
-
     op.create_table(
         "usage",
         sa.Column("call_id", ID, nullable=False),
