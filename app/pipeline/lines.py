@@ -21,6 +21,8 @@ JOBS_MAX = 1_000_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
 #: What of a spool is kept in memory; the rest goes to a temporary file.
 _SPOOL_BYTES = 8 * 1024 * 1024
+#: Lines are written to the spool so many bytes at a time.
+_BLOCK_BYTES = 256 * 1024
 _CUSTOM_ID = re.compile(rf"[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}")
 #: How msgspec refuses what a template would need.
 _TEMPLATED = "Object contains unknown field `vars`"
@@ -48,18 +50,30 @@ class Spool:
     )
     count: int = 0
     input_tokens: int = 0  # the sum of the prompts' bounds
+    _block: list[bytes] = field(default_factory=list)  # lines not in the file yet
+    _block_bytes: int = 0
 
     def add(self, custom_id: str, prompt: bytes) -> None:
         """Append one job."""
-        self.file.write(b"%s\t%s\n" % (custom_id.encode(), prompt))
+        line = b"%s\t%s\n" % (custom_id.encode(), prompt)
+        self._block.append(line)
+        self._block_bytes += len(line)
         self.count += 1
+        if self._block_bytes >= _BLOCK_BYTES:
+            self._flush()
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Every job's custom_id and prompt, in order."""
+        self._flush()
         self.file.seek(0)
         for line in self.file:
             custom_id, _, prompt = line[:-1].decode().partition("\t")
             yield custom_id, prompt
+
+    def _flush(self) -> None:
+        self.file.write(b"".join(self._block))
+        self._block.clear()
+        self._block_bytes = 0
 
     def close(self) -> None:
         """Drop the file."""

@@ -98,6 +98,45 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "job",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("custom_id", ID, nullable=False),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("outstanding", sa.Integer(), nullable=False),
+        sa.Column("reason", WORD, nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("closed_at", TIME, nullable=True),
+        sa.CheckConstraint(
+            "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired')",
+            name="ck_job_state_known",
+        ),
+        sa.CheckConstraint("outstanding >= 0", name="ck_job_not_negative"),
+        sa.PrimaryKeyConstraint("id", name="pk_job"),
+        sa.UniqueConstraint("batch_id", "custom_id", name="uq_job_batch_id_custom_id"),
+        sa.UniqueConstraint("batch_id", "position", name="uq_job_batch_id_position"),
+    )
+    op.create_index(
+        "ix_job_to_advance",
+        "job",
+        ["batch_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'running' AND outstanding = 0"),
+        postgresql_where=sa.text("state = 'running' AND outstanding = 0"),
+    )
+    op.create_index(
+        "ix_job_to_plan",
+        "job",
+        ["batch_id", "position"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
+
+    op.create_table(
         "ledger_entry",
         sa.Column("id", ID, nullable=False),
         sa.Column("account_id", ID, nullable=False),
@@ -257,162 +296,6 @@ def upgrade() -> None:
     )
 
     op.create_table(
-        "endpoint",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("account_id", ID, nullable=False),
-        sa.Column("batch_id", ID, nullable=True),
-        sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("secret_sealed", sa.Text(), nullable=True),
-        sa.Column("created_at", TIME, nullable=False),
-        sa.Column("disabled_at", TIME, nullable=True),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_endpoint_account_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_endpoint"),
-    )
-    op.create_index("ix_endpoint_account_id", "endpoint", ["account_id"], unique=False)
-    op.create_index("ix_endpoint_batch_id", "endpoint", ["batch_id"], unique=False)
-
-    op.create_table(
-        "file",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("account_id", ID, nullable=False),
-        sa.Column("filename", sa.Text(), nullable=False),
-        sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("sha256", WORD, nullable=False),
-        sa.Column("created_at", TIME, nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_file_account_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_file"),
-    )
-    op.create_index("ix_file_account_id", "file", ["account_id"], unique=False)
-
-    op.create_table(
-        "lane",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("account_id", ID, nullable=True),
-        sa.Column("provider", WORD, nullable=False),
-        sa.Column("billed", WORD, nullable=False),
-        sa.Column("state", WORD, nullable=False),
-        sa.Column("base_url", sa.Text(), nullable=True),
-        sa.Column("rpm", sa.Integer(), nullable=True),
-        sa.Column("tpm", sa.Integer(), nullable=True),
-        sa.Column("in_flight", sa.Integer(), nullable=True),
-        sa.Column("parked_reason", sa.Text(), nullable=True),
-        sa.Column("parked_at", TIME, nullable=True),
-        sa.Column("created_at", TIME, nullable=False),
-        sa.CheckConstraint("billed IN ('byok', 'credits')", name="ck_lane_billed_known"),
-        sa.CheckConstraint("state IN ('open', 'parked', 'closed')", name="ck_lane_state_known"),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_lane_account_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_lane"),
-    )
-    op.create_index("uq_lane_account_provider", "lane", ["account_id", "provider"], unique=True)
-    op.create_index(
-        "uq_lane_platform",
-        "lane",
-        ["provider"],
-        unique=True,
-        sqlite_where=sa.text("account_id IS NULL"),
-        postgresql_where=sa.text("account_id IS NULL"),
-    )
-
-    op.create_table(
-        "batch_spec",
-        sa.Column("batch_id", ID, nullable=False),
-        sa.Column("plan", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_batch_spec_batch_id"),
-        sa.PrimaryKeyConstraint("batch_id", name="pk_batch_spec"),
-    )
-    op.create_table(
-        "delivery",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("event_id", ID, nullable=False),
-        sa.Column("endpoint_id", ID, nullable=False),
-        sa.Column("account_id", ID, nullable=False),
-        sa.Column("state", WORD, nullable=False),
-        sa.Column("due_at", TIME, nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("status_code", sa.Integer(), nullable=True),
-        sa.Column("error", sa.Text(), nullable=True),
-        sa.Column("response_head", sa.Text(), nullable=True),
-        sa.Column("created_at", TIME, nullable=False),
-        sa.Column("closed_at", TIME, nullable=True),
-        sa.CheckConstraint(
-            "state IN ('queued', 'sending', 'delivered', 'failed', 'cancelled')",
-            name="ck_delivery_state_known",
-        ),
-        sa.ForeignKeyConstraint(["endpoint_id"], ["endpoint.id"], name="fk_delivery_endpoint_id"),
-        sa.ForeignKeyConstraint(["event_id"], ["event.id"], name="fk_delivery_event_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_delivery"),
-        sa.UniqueConstraint("event_id", "endpoint_id", name="uq_delivery_event_id_endpoint_id"),
-    )
-    op.create_index(
-        "ix_delivery_due",
-        "delivery",
-        ["due_at"],
-        unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'sending')"),
-        postgresql_where=sa.text("state IN ('queued', 'sending')"),
-    )
-    op.create_index("ix_delivery_endpoint_id", "delivery", ["endpoint_id"], unique=False)
-
-    op.create_table(
-        "job",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("batch_id", ID, nullable=False),
-        sa.Column("account_id", ID, nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("custom_id", ID, nullable=False),
-        sa.Column("state", WORD, nullable=False),
-        sa.Column("round", sa.Integer(), nullable=False),
-        sa.Column("outstanding", sa.Integer(), nullable=False),
-        sa.Column("reason", WORD, nullable=True),
-        sa.Column("message", sa.Text(), nullable=True),
-        sa.Column("closed_at", TIME, nullable=True),
-        sa.CheckConstraint(
-            "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired')",
-            name="ck_job_state_known",
-        ),
-        sa.CheckConstraint("outstanding >= 0", name="ck_job_not_negative"),
-        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_job_batch_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_job"),
-        sa.UniqueConstraint("batch_id", "custom_id", name="uq_job_batch_id_custom_id"),
-        sa.UniqueConstraint("batch_id", "position", name="uq_job_batch_id_position"),
-    )
-    op.create_index(
-        "ix_job_to_advance",
-        "job",
-        ["batch_id", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'running' AND outstanding = 0"),
-        postgresql_where=sa.text("state = 'running' AND outstanding = 0"),
-    )
-    op.create_index(
-        "ix_job_to_plan",
-        "job",
-        ["batch_id", "position"],
-        unique=False,
-        sqlite_where=sa.text("state = 'queued'"),
-        postgresql_where=sa.text("state = 'queued'"),
-    )
-
-    op.create_table(
-        "provider_key",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("lane_id", ID, nullable=False),
-        sa.Column("account_id", ID, nullable=False),
-        sa.Column("provider", WORD, nullable=False),
-        sa.Column("sealed", sa.Text(), nullable=False),
-        sa.Column("hint", WORD, nullable=False),
-        sa.Column("created_at", TIME, nullable=False),
-        sa.Column("last_used_at", TIME, nullable=True),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_provider_key_account_id"),
-        sa.ForeignKeyConstraint(["lane_id"], ["lane.id"], name="fk_provider_key_lane_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_provider_key"),
-        sa.UniqueConstraint("lane_id", name="uq_provider_key_lane_id"),
-    )
-    op.create_index("ix_provider_key_account_id", "provider_key", ["account_id"], unique=False)
-
-    op.create_table(
         "call",
         sa.Column("id", ID, nullable=False),
         sa.Column("job_id", ID, nullable=False),
@@ -471,6 +354,63 @@ def upgrade() -> None:
     op.create_index("ix_call_job_id", "call", ["job_id"], unique=False)
 
     op.create_table(
+        "endpoint",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("secret_sealed", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("disabled_at", TIME, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_endpoint_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_endpoint"),
+    )
+    op.create_index("ix_endpoint_account_id", "endpoint", ["account_id"], unique=False)
+    op.create_index("ix_endpoint_batch_id", "endpoint", ["batch_id"], unique=False)
+
+    op.create_table(
+        "file",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", WORD, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_file_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_file"),
+    )
+    op.create_index("ix_file_account_id", "file", ["account_id"], unique=False)
+
+    op.create_table(
+        "lane",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=True),
+        sa.Column("provider", WORD, nullable=False),
+        sa.Column("billed", WORD, nullable=False),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("base_url", sa.Text(), nullable=True),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.Integer(), nullable=True),
+        sa.Column("in_flight", sa.Integer(), nullable=True),
+        sa.Column("parked_reason", sa.Text(), nullable=True),
+        sa.Column("parked_at", TIME, nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.CheckConstraint("billed IN ('byok', 'credits')", name="ck_lane_billed_known"),
+        sa.CheckConstraint("state IN ('open', 'parked', 'closed')", name="ck_lane_state_known"),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_lane_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_lane"),
+    )
+    op.create_index("uq_lane_account_provider", "lane", ["account_id", "provider"], unique=True)
+    op.create_index(
+        "uq_lane_platform",
+        "lane",
+        ["provider"],
+        unique=True,
+        sqlite_where=sa.text("account_id IS NULL"),
+        postgresql_where=sa.text("account_id IS NULL"),
+    )
+
+    op.create_table(
         "verdict",
         sa.Column("job_id", ID, nullable=False),
         sa.Column("batch_id", ID, nullable=False),
@@ -504,6 +444,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("call_id", "epoch", name="pk_attempt"),
     )
     op.create_table(
+        "batch_spec",
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_batch_spec_batch_id"),
+        sa.PrimaryKeyConstraint("batch_id", name="pk_batch_spec"),
+    )
+    op.create_table(
         "completion",
         sa.Column("call_id", ID, nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
@@ -515,28 +463,79 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["call_id"], ["call.id"], name="fk_completion_call_id"),
         sa.PrimaryKeyConstraint("call_id", name="pk_completion"),
     )
+    op.create_table(
+        "delivery",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("event_id", ID, nullable=False),
+        sa.Column("endpoint_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("state", WORD, nullable=False),
+        sa.Column("due_at", TIME, nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("status_code", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("response_head", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("closed_at", TIME, nullable=True),
+        sa.CheckConstraint(
+            "state IN ('queued', 'sending', 'delivered', 'failed', 'cancelled')",
+            name="ck_delivery_state_known",
+        ),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["endpoint.id"], name="fk_delivery_endpoint_id"),
+        sa.ForeignKeyConstraint(["event_id"], ["event.id"], name="fk_delivery_event_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_delivery"),
+        sa.UniqueConstraint("event_id", "endpoint_id", name="uq_delivery_event_id_endpoint_id"),
+    )
+    op.create_index(
+        "ix_delivery_due",
+        "delivery",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('queued', 'sending')"),
+        postgresql_where=sa.text("state IN ('queued', 'sending')"),
+    )
+    op.create_index("ix_delivery_endpoint_id", "delivery", ["endpoint_id"], unique=False)
+
+    op.create_table(
+        "provider_key",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("lane_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("provider", WORD, nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("hint", WORD, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("last_used_at", TIME, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_provider_key_account_id"),
+        sa.ForeignKeyConstraint(["lane_id"], ["lane.id"], name="fk_provider_key_lane_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_provider_key"),
+        sa.UniqueConstraint("lane_id", name="uq_provider_key_lane_id"),
+    )
+    op.create_index("ix_provider_key_account_id", "provider_key", ["account_id"], unique=False)
+
     for statement in _TRIGGERS[op.get_bind().dialect.name]:
         op.execute(statement)
 
 
 def downgrade() -> None:
+    op.drop_table("provider_key")
+    op.drop_table("delivery")
     op.drop_table("completion")
+    op.drop_table("batch_spec")
     op.drop_table("attempt")
     op.drop_table("verdict")
-    op.drop_table("call")
-    op.drop_table("provider_key")
-    op.drop_table("job")
-    op.drop_table("delivery")
-    op.drop_table("batch_spec")
     op.drop_table("lane")
     op.drop_table("file")
     op.drop_table("endpoint")
+    op.drop_table("call")
     op.drop_table("batch")
     op.drop_table("api_key")
     op.drop_table("worker")
     op.drop_table("usage")
     op.drop_table("stored_text")
     op.drop_table("ledger_entry")
+    op.drop_table("job")
     op.drop_table("idempotency_key")
     op.drop_table("event")
     op.drop_table("backlog")
