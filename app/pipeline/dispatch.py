@@ -154,7 +154,7 @@ def _claimed(entry: Entry, worker_id: str, row: Sequence[Any]) -> ClaimedCall:
 
 
 def _fitting(tx: Tx, batch_id: str, calls: Sequence[ClaimedCall]) -> int:
-    """How many of the calls, in their order, the budget has room for; -1 is not possible.
+    """How many of the calls, in their order, the budget has room for.
 
     Raises:
         _StoppedError: it was not the budget that refused.

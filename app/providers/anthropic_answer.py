@@ -8,7 +8,7 @@ from app.domain.errors import MalformedCompletionError
 from app.domain.wire import Response
 from app.providers.base import CallInput
 from app.providers.draft import Draft, shown
-from app.providers.failures import ErrorWords, request_id_of
+from app.providers.failures import ErrorWords, completion_by
 from app.providers.reading import (
     bounded_usage,
     count_of,
@@ -39,11 +39,7 @@ def completion_of(response: Response, call: CallInput) -> Completion:
     Raises:
         MalformedCompletionError: there is none in it.
     """
-    try:
-        return _read(response, call)
-    except MalformedCompletionError as error:
-        error.status_code, error.request_id = response.status_code, request_id_of(response)
-        raise
+    return completion_by(_read, response, call)
 
 
 def error_words(body: bytes) -> ErrorWords:

@@ -6,9 +6,12 @@ Anthropic's types and error codes (`anthropic.types.shared`, 2.12.0), Google's s
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
+from app.domain.completion import Completion
 from app.domain.errors import (
+    MalformedCompletionError,
     ProviderError,
     ProviderKeyRefusedError,
     ProviderRateLimitedError,
@@ -17,7 +20,7 @@ from app.domain.errors import (
 )
 from app.domain.redact import redact
 from app.domain.wire import Response
-from app.providers.base import CredentialLike, parse_retry_after
+from app.providers.base import CallInput, CredentialLike, parse_retry_after
 from app.providers.reading import sanitise
 
 MESSAGE_CHARS_MAX = 500
@@ -138,6 +141,21 @@ def failure_of(response: Response, said: ErrorWords, credential: CredentialLike)
             text, reason=key_reason, status_code=status, request_id=request_id
         )
     return _for_now(response, said, text, request_id)
+
+
+def completion_by(
+    read: Callable[[Response, CallInput], Completion], response: Response, call: CallInput
+) -> Completion:
+    """What `read` finds in a successful response.
+
+    Raises:
+        MalformedCompletionError: it finds none; the error says of which response.
+    """
+    try:
+        return read(response, call)
+    except MalformedCompletionError as error:
+        error.status_code, error.request_id = response.status_code, request_id_of(response)
+        raise
 
 
 def request_id_of(response: Response) -> str | None:

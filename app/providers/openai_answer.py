@@ -12,7 +12,7 @@ from app.domain.errors import MalformedCompletionError
 from app.domain.wire import Response
 from app.providers.base import CallInput
 from app.providers.draft import Draft, shown
-from app.providers.failures import BAD_REQUEST, ErrorWords, request_id_of
+from app.providers.failures import BAD_REQUEST, ErrorWords, completion_by
 from app.providers.reading import (
     bounded_usage,
     count_of,
@@ -43,11 +43,7 @@ def completion_of(response: Response, call: CallInput) -> Completion:
     Raises:
         MalformedCompletionError: there is none in it.
     """
-    try:
-        return _read(response, call)
-    except MalformedCompletionError as error:
-        error.status_code, error.request_id = response.status_code, request_id_of(response)
-        raise
+    return completion_by(_read, response, call)
 
 
 def _read(response: Response, call: CallInput) -> Completion:
