@@ -9,13 +9,12 @@ from fastapi.security.base import SecurityBase
 
 from app.accounts.api_keys import Principal, Scope
 from app.domain.errors import InvalidRequestError, NotFoundError, UnauthorizedError
-from app.domain.ids import ALPHABET, Prefix
+from app.domain.ids import ALPHABET, ID_CHARS, PLACE_CHARS, Prefix
 from app.pipeline.accounts import admit
 from app.pipeline.services import Services
 from app.pipeline.submit import IDEMPOTENCY_KEY_CHARS_MAX
 from app.providers.senders import SenderSet
 
-ID_CHARS = 26
 _ID_SHOWN_CHARS = 64
 _IDEMPOTENCY_KEY = re.compile(rf"[\x20-\x7e]{{1,{IDEMPOTENCY_KEY_CHARS_MAX}}}", re.ASCII)
 
@@ -60,7 +59,8 @@ class Authenticated(SecurityBase):
 
 def id_pattern(prefix: Prefix) -> str:
     """What an id looks like."""
-    return rf"^{prefix.value}_[{ALPHABET}]{{{ID_CHARS}}}$"
+    chars = ID_CHARS + PLACE_CHARS if prefix is Prefix.JOB else ID_CHARS
+    return rf"^{prefix.value}_[{ALPHABET}]{{{chars}}}$"
 
 
 def _checked(prefix: Prefix, what: str, given: str) -> str:

@@ -72,7 +72,7 @@ _TOKENS: dict[str, dict[str, Callable[[str], str]]] = {
         "join": lambda _: "JOIN",
         "lock": lambda _: "FOR NO KEY UPDATE",
         "lock_call": lambda _: "FOR NO KEY UPDATE OF call",
-        "lock_job": lambda _: "FOR NO KEY UPDATE OF job SKIP LOCKED",
+        "lock_job": lambda _: "FOR NO KEY UPDATE OF job",
         "skip_locked": lambda _: "FOR NO KEY UPDATE SKIP LOCKED",
     },
 }

@@ -2,6 +2,9 @@
 
 48 bits of milliseconds, then 80 bits that start at random and count up within a
 process, so that ids made in the same millisecond keep their order.
+
+A job's id is its batch's with its place in it: `job_`, the batch's 26 characters, and 4 more.
+So the jobs of a batch are one range of ids, in their order, and need no index but their key.
 """
 
 import os
@@ -16,6 +19,9 @@ _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
 _TAIL_MASK = (1 << 20) - 1
 _RANDOM_BITS = 80
 _RANDOM_MAX = (1 << _RANDOM_BITS) - 1
+#: What follows an id's prefix, and in a job's what follows that.
+ID_CHARS, PLACE_CHARS = 26, 4
+PLACES_MAX = 1 << 5 * PLACE_CHARS
 
 
 class Prefix(StrEnum):
@@ -85,3 +91,23 @@ def new_ids(prefix: Prefix, count: int) -> list[str]:
             head = f"{prefix}_{_encode(value)[:-4]}"
         ids.append(f"{head}{_PAIRS[low >> 10]}{_PAIRS[low & 1023]}")
     return ids
+
+
+def job_id(batch_id: str, position: int) -> str:
+    """The id of a batch's job at a position, from 0."""
+    return f"{Prefix.JOB}_{batch_id[len(Prefix.BATCH) + 1 :]}{_place(position)}"
+
+
+def job_ids(batch_id: str, first: int, count: int) -> list[str]:
+    """The ids of so many jobs of a batch, from a position on."""
+    head = f"{Prefix.JOB}_{batch_id[len(Prefix.BATCH) + 1 :]}"
+    return [head + _place(position) for position in range(first, first + count)]
+
+
+def job_range(batch_id: str, first: int = 0) -> tuple[str, str]:
+    """The lowest and the highest id that jobs of a batch may have, from a position on."""
+    return job_id(batch_id, first), job_id(batch_id, PLACES_MAX - 1)
+
+
+def _place(position: int) -> str:
+    return _PAIRS[position >> 10] + _PAIRS[position & 1023]

@@ -18,7 +18,8 @@ class Batch(Table, table=True):
         check_state("ending", EndReason, nullable=True),
         CheckConstraint("reserved_nanos >= 0 AND spent_nanos >= 0", name="not_negative"),
         CheckConstraint(
-            "jobs_succeeded + jobs_failed + jobs_cancelled + jobs_expired <= jobs_total",
+            "jobs_queued >= 0 AND jobs_queued + jobs_succeeded + jobs_failed + jobs_cancelled"
+            " + jobs_expired <= jobs_total",
             name="counts_add_up",
         ),
         Index("ix_batch_account", "account_id", "id"),
@@ -52,6 +53,8 @@ class Batch(Table, table=True):
     closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
     jobs_total: int
+    # The last of them, by position: jobs are planned in order.
+    jobs_queued: int
     jobs_succeeded: int = 0
     jobs_failed: int = 0
     jobs_cancelled: int = 0
@@ -88,15 +91,7 @@ class Job(Table, table=True):
     __table_args__ = (
         check_state("state", JobState),
         CheckConstraint("outstanding >= 0", name="not_negative"),
-        UniqueConstraint("batch_id", "position"),
         UniqueConstraint("batch_id", "custom_id"),
-        Index(
-            "ix_job_to_plan",
-            "batch_id",
-            "position",
-            sqlite_where=text("state = 'queued'"),
-            postgresql_where=text("state = 'queued'"),
-        ),
         Index(
             "ix_job_to_advance",
             "batch_id",
@@ -106,7 +101,7 @@ class Job(Table, table=True):
         ),
     )
 
-    id: str = Field(sa_type=Id, primary_key=True)
+    id: str = Field(sa_type=Id, primary_key=True)  # made of the batch's and the position
     # No foreign key: a batch and its jobs are written in one transaction, and checking each of
     # them against it would take a fifth of a large submit.
     batch_id: str = Field(sa_type=Id)

@@ -13,6 +13,7 @@ import msgspec
 from sqlmodel import col, select
 
 from app.db import Store, Tx
+from app.domain.ids import job_range
 from app.domain.states import CallState, EndReason, JobState
 from app.models import Batch, Job
 from app.pipeline.advance import JOB_END, count_jobs
@@ -54,28 +55,29 @@ UPDATE job SET state = d.state, reason = d.reason, closed_at = {now}
 FROM {rows(id text, state text, reason text)}
 WHERE job.id = d.id AND job.state = 'queued'
 """
+_COUNT_QUEUED = "UPDATE batch SET jobs_queued = jobs_queued - :n WHERE id = :batch"
 _COUNT_CALLS = "UPDATE batch SET calls_closed = calls_closed + :n WHERE id = :batch"
 
 
 def close_open_work(services: Services, batch_id: str) -> int:
     """Close the queued calls and unplanned jobs of a batch that ends early; answers how many."""
-    closed, after = 0, -1
+    closed, after = 0, 0
     while True:
         with services.store.transaction() as tx:
             batch = tx.get(Batch, batch_id)
             if batch is None or batch.ending is None or batch.closed_at is not None:
                 return closed
             window = tx.exec(
-                select(Job.id, Job.position, Job.state)
-                .where(Job.batch_id == batch_id, col(Job.position) > after)
+                select(Job.id, Job.position)
+                .where(col(Job.id).between(*job_range(batch_id, after)))
                 .where(col(Job.state).in_([JobState.QUEUED, JobState.RUNNING]))
-                .order_by(col(Job.position))
+                .order_by(col(Job.id))
                 .limit(_WINDOW)
             ).all()
             if not window:
                 return closed
             closed += _close_window(tx, services, batch, [row[0] for row in window])
-            after = window[-1][1]
+            after = window[-1][1] + 1
 
 
 def _close_window(tx: Tx, services: Services, batch: Batch, job_ids: Sequence[str]) -> int:
@@ -93,6 +95,7 @@ def _close_window(tx: Tx, services: Services, batch: Batch, job_ids: Sequence[st
     jobs = _close_unplanned(tx, services, job_ids, ending)
     _count_calls(tx, services.store, batch.id, len(rows))
     if jobs:
+        tx.run(services.store.sql(_COUNT_QUEUED), {"batch": batch.id, "n": jobs})
         count_jobs(tx, services, batch.id, Counter({JOB_END[ending]: jobs}))
     hint_ready(tx, services, ready)
     return len(rows) + jobs

@@ -27,12 +27,22 @@ _LAWS = {
     (5, "batch counters equal the counts of its jobs by state"): """
         SELECT batch.id FROM batch JOIN job ON job.batch_id = batch.id
         GROUP BY batch.id, batch.jobs_total, batch.jobs_succeeded, batch.jobs_failed,
-                 batch.jobs_cancelled, batch.jobs_expired
+                 batch.jobs_cancelled, batch.jobs_expired, batch.jobs_queued
         HAVING COUNT(*) <> batch.jobs_total
+          OR SUM(CASE WHEN job.state = 'queued' THEN 1 ELSE 0 END) <> batch.jobs_queued
           OR SUM(CASE WHEN job.state = 'succeeded' THEN 1 ELSE 0 END) <> batch.jobs_succeeded
           OR SUM(CASE WHEN job.state = 'failed' THEN 1 ELSE 0 END) <> batch.jobs_failed
           OR SUM(CASE WHEN job.state = 'cancelled' THEN 1 ELSE 0 END) <> batch.jobs_cancelled
           OR SUM(CASE WHEN job.state = 'expired' THEN 1 ELSE 0 END) <> batch.jobs_expired""",
+    (5, "the queued jobs of a batch are its last"): """
+        SELECT job.id FROM batch JOIN job ON job.batch_id = batch.id
+        WHERE batch.ending IS NULL
+          AND (job.state = 'queued') <> (job.position >= batch.jobs_total - batch.jobs_queued)""",
+    (5, "a job's id says its batch and its position"): """
+        SELECT id FROM (
+          SELECT id, batch_id, position,
+            LAG(position) OVER (PARTITION BY batch_id ORDER BY id) AS before FROM job) AS placed
+        WHERE before >= position OR substr(id, 5, 26) <> substr(batch_id, 7)""",
     (5, "batch counters equal the counts of its calls"): """
         SELECT batch.id FROM batch LEFT JOIN call ON call.batch_id = batch.id
         GROUP BY batch.id, batch.calls_total, batch.calls_closed

@@ -3,6 +3,7 @@
 import msgspec
 
 from app.db import Store, Tx
+from app.domain.ids import job_id
 from app.domain.plan import JobView
 from app.domain.prompt import Prompt
 from app.domain.states import BatchState
@@ -20,24 +21,25 @@ _CHUNK_SQLITE = 250
 _TO_PLAN = """
 SELECT job.id, job.position, t.body FROM job
 JOIN stored_text t ON t.owner_id = job.id AND t.kind = 'prompt'
-WHERE job.batch_id = :batch AND job.state = 'queued'
-ORDER BY job.position LIMIT :n {lock_job}
+WHERE job.id BETWEEN :first AND :last AND job.state = 'queued'
+ORDER BY job.id {lock_job}
 """
 _START_JOBS = """
 UPDATE job SET state = 'running', round = 1, outstanding = d.n
 FROM {rows(id text, n int)} WHERE job.id = d.id
 """
-#: Not a row of it changes where the batch was cancelled or paused in the meantime.
+#: Not a row of it changes where the batch was cancelled or paused in the meantime, or where
+#: somebody else has planned these jobs.
 _START_BATCH = """
 UPDATE batch SET state = 'running', started_at = COALESCE(started_at, {now}),
-       calls_total = calls_total + :calls
-WHERE id = :batch AND state IN ('queued', 'running') AND ending IS NULL AND NOT paused
+       calls_total = calls_total + :calls, jobs_queued = jobs_queued - :jobs
+WHERE id = :batch AND jobs_queued = :queued AND state IN ('queued', 'running') AND ending IS NULL AND NOT paused
   AND (not_before IS NULL OR not_before <= {now})
 """
 
 
 class _StoppedError(Exception):
-    """The batch may not be planned any further just now."""
+    """The batch may not be planned any further just now, or somebody else is at it."""
 
 
 def plan(services: Services, batch_id: str) -> int:
@@ -60,28 +62,35 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     batch = tx.get(Batch, batch_id)
     if batch is None or batch.state not in {BatchState.QUEUED, BatchState.RUNNING}:
         raise _StoppedError
-    jobs = tx.fast(store.sql(_TO_PLAN), {"batch": batch_id, "n": chunk})
-    if not jobs:
+    if batch.jobs_queued == 0:
         return 0
+    first, count = batch.jobs_total - batch.jobs_queued, min(chunk, batch.jobs_queued)
+    ids = {"first": job_id(batch_id, first), "last": job_id(batch_id, first + count - 1)}
+    jobs = tx.fast(store.sql(_TO_PLAN), ids)
+    if len(jobs) != count:
+        raise _StoppedError
     context = load_context(tx, batch, services.settings.max_tokens_default)
     rounds = [_first_round(context, *job) for job in jobs]
     lanes = insert_calls(tx, store, context, rounds, store.now(tx))
     counts = [{"id": job.job_id, "n": len(job.calls)} for job in rounds]
     tx.run(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
-    _start_batch(tx, store, batch_id, sum(len(job.calls) for job in rounds))
+    _start_batch(tx, store, batch, jobs=count, calls=sum(len(job.calls) for job in rounds))
     for provider, lane_id in lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
     return len(jobs)
 
 
-def _first_round(context: BatchContext, job_id: str, position: int, body: str) -> JobCalls:
+def _first_round(context: BatchContext, id_: str, position: int, body: str) -> JobCalls:
     prompt = msgspec.json.decode(body, type=Prompt)
-    view = JobView(prompt, context.plan, seed=job_id)
+    view = JobView(prompt, context.plan, seed=id_)
     first = mode_for(context.plan.mode).plan(view)
-    return JobCalls(job_id, position, 1, prompt.messages, first.calls)
+    return JobCalls(id_, position, 1, prompt.messages, first.calls)
 
 
-def _start_batch(tx: Tx, store: Store, batch_id: str, calls: int) -> None:
-    result = tx.run(store.sql(_START_BATCH), {"batch": batch_id, "calls": calls})
+def _start_batch(tx: Tx, store: Store, batch: Batch, *, jobs: int, calls: int) -> None:
+    result = tx.run(
+        store.sql(_START_BATCH),
+        {"batch": batch.id, "calls": calls, "jobs": jobs, "queued": batch.jobs_queued},
+    )
     if result.rowcount == 0:
         raise _StoppedError

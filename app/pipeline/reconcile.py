@@ -223,10 +223,8 @@ def _batch_hints(session: Session, batch: Batch, *, now: datetime) -> list[Hint]
     if left == 0:
         return [Hint(Step.FINALIZE, (batch.id,))]
     starts = batch.not_before is None or batch.not_before <= now
-    if batch.ending is None and not batch.paused and starts:
-        to_plan = select(Job.id).where(Job.batch_id == batch.id, Job.state == JobState.QUEUED)
-        if session.exec(to_plan.limit(1)).first() is not None:
-            hints.append(Hint(Step.PLAN, (batch.id,)))
+    if batch.jobs_queued and batch.ending is None and not batch.paused and starts:
+        hints.append(Hint(Step.PLAN, (batch.id,)))
     ready = session.exec(
         select(Job.id)
         .where(Job.batch_id == batch.id, Job.state == JobState.RUNNING, Job.outstanding == 0)

@@ -7,6 +7,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from app.domain.errors import ConflictError, NotFoundError
+from app.domain.ids import job_range
 from app.domain.prompt import Prompt
 from app.domain.spec import BatchBody, JobLine, WebhookBody
 from app.domain.states import BATCH_CLOSED, JobState
@@ -73,7 +74,7 @@ def _webhook(services: Services, session: Session, batch: Batch) -> WebhookBody 
 
 def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
     """The jobs that did not succeed, as the lines of a new input."""
-    after = -1
+    after = 0
     while True:
         rows = session.exec(
             select(Job.position, Job.custom_id, StoredText.body)
@@ -81,9 +82,9 @@ def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
                 StoredText,
                 (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"),
             )
-            .where(Job.batch_id == batch_id, col(Job.position) > after)
+            .where(col(Job.id).between(*job_range(batch_id, after)))
             .where(Job.state != JobState.SUCCEEDED)
-            .order_by(col(Job.position))
+            .order_by(col(Job.id))
             .limit(_PAGE)
         ).all()
         for position, custom_id, text in rows:
@@ -92,4 +93,4 @@ def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
             yield RawLine(f"job {position}", msgspec.json.encode(line))
         if len(rows) < _PAGE:
             return
-        after = rows[-1][0]
+        after = rows[-1][0] + 1

@@ -12,7 +12,7 @@ from app.billing import ledger
 from app.billing.pricing import price_of
 from app.db import Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
-from app.domain.ids import Prefix, new_id, new_ids
+from app.domain.ids import Prefix, job_ids, new_id
 from app.domain.money import dollars_to_nanos
 from app.domain.plan import Plan
 from app.domain.spec import BatchBody
@@ -162,6 +162,7 @@ def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
         not_before=starts,
         deadline=read_deadline(body.deadline, max(now, starts or now)),
         jobs_total=jobs,
+        jobs_queued=jobs,
         cap_nanos=None if body.budget_usd is None else dollars_to_nanos(body.budget_usd),
     )
 
@@ -238,7 +239,7 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
 def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
     batch_id, account_id = batch.id, batch.account_id
     for start, chunk in _chunks(spool.rows()):
-        ids = new_ids(Prefix.JOB, len(chunk))
+        ids = job_ids(batch_id, start, len(chunk))
         jobs = (
             (id_, batch_id, account_id, start + n, custom_id, "queued", 0, 0)
             for n, (id_, (custom_id, _)) in enumerate(zip(ids, chunk, strict=True))

@@ -56,7 +56,7 @@ def report(session: Session, account_id: str, batch_id: str) -> ReportView:
         mode=batch.mode,
         state=batch.state,
         simulated=any(_is_simulated(one) for one in (*sums.plan.variants, *sums.judges)),
-        jobs=job_counts(session, batch),
+        jobs=job_counts(batch),
         judged=sums.judged.judged,
         leaderboard=leaderboard,
         judges=judges,

@@ -6,15 +6,13 @@ from math import ceil
 from typing import Any
 
 import msgspec
-from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from app.db import Store
 from app.domain.money import nanos_to_dollars
 from app.domain.plan import Plan
 from app.domain.prompt import Variant
-from app.domain.states import BatchState, JobState
-from app.models import Batch, BatchSpec, Job
+from app.models import Batch, BatchSpec
 from app.reports.owned import own_batch
 from app.reports.views import (
     BatchView,
@@ -86,7 +84,7 @@ def _view(session: Session, batch: Batch, spec: BatchSpec, now: datetime) -> Bat
         waiting_on=waits,
         ending=batch.ending,
         counts=Counts(
-            jobs=job_counts(session, batch),
+            jobs=job_counts(batch),
             calls=CallCounts(total=batch.calls_total, closed=batch.calls_closed),
         ),
         cost=cost_view(batch),
@@ -115,22 +113,12 @@ def model_views(variants: Sequence[Variant]) -> list[ModelView]:
     return [ModelView(label=variant.label, model=str(variant.ref)) for variant in variants]
 
 
-def job_counts(session: Session, batch: Batch) -> JobCounts:
-    """A batch's jobs by state, from its counters; only a batch that is under way is counted."""
-    unfinished = open_jobs(batch)
-    queued = 0
-    if batch.state == BatchState.QUEUED:
-        queued = unfinished
-    elif unfinished:
-        statement = select(func.count()).where(
-            Job.batch_id == batch.id, Job.state == JobState.QUEUED
-        )
-        # The counters were read before, and jobs may have moved on meanwhile.
-        queued = min(session.exec(statement).one(), unfinished)
+def job_counts(batch: Batch) -> JobCounts:
+    """A batch's jobs by state, from its counters."""
     return JobCounts(
         total=batch.jobs_total,
-        queued=queued,
-        running=unfinished - queued,
+        queued=batch.jobs_queued,
+        running=open_jobs(batch) - batch.jobs_queued,
         succeeded=batch.jobs_succeeded,
         failed=batch.jobs_failed,
         cancelled=batch.jobs_cancelled,

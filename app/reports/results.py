@@ -11,6 +11,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from app.db import Store
+from app.domain.ids import job_range
 from app.domain.states import JOB_CLOSED
 from app.models import Batch, Job
 from app.reports.lines import JobRow, Lines
@@ -122,11 +123,11 @@ class _Reader:
 
     def _jobs(self, session: Session, after: int, limit: int) -> list[JobRow]:
         statement = select(*_COLUMNS).where(  # type: ignore[call-overload]
-            Job.batch_id == self._oldest, col(Job.position) > after
+            col(Job.id).between(*job_range(self._oldest, after + 1))
         )
         if self._only_closed:
             statement = statement.where(col(Job.state).in_(_CLOSED_JOBS))
-        rows = session.execute(statement.order_by(col(Job.position)).limit(limit))
+        rows = session.execute(statement.order_by(col(Job.id)).limit(limit))
         return [JobRow(*row) for row in rows]
 
     def _latest(self, session: Session, jobs: Sequence[JobRow]) -> list[JobRow]:

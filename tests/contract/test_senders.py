@@ -77,10 +77,15 @@ async def test_every_status_is_an_answer_and_not_an_exception(
     assert response == Response(status, response.headers, b'{"error": {"message": "no"}}')
 
 
-async def test_connections_are_used_again(sender: Sender, provider: FakeProvider) -> None:
+@pytest.mark.parametrize(("kind", "connections"), [("fast", 1), ("guarded", 1), ("httpx", 5)])
+async def test_connections_are_used_again_where_nothing_can_be_left_in_them(
+    kind: str, connections: int, provider: FakeProvider
+) -> None:
+    sender = make_sender(kind)
     for _ in range(5):
         await sender.send(request_to(provider.url), DEADLINE_S)
-    assert {seen.connection for seen in provider.journal} == {1}
+    await sender.close()
+    assert len({seen.connection for seen in provider.journal}) == connections
 
 
 async def test_many_requests_are_in_flight_at_once(sender: Sender, provider: FakeProvider) -> None:

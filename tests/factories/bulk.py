@@ -3,7 +3,7 @@
 import msgspec
 
 from app.db import Store, Tx
-from app.domain.ids import Prefix, new_ids
+from app.domain.ids import Prefix, job_ids, new_ids
 from app.domain.plan import Plan
 from app.domain.prompt import Message, Prompt
 from app.domain.verdict import JudgeScore, Score, Verdict
@@ -62,11 +62,11 @@ def _rows(batch: Batch, plan: Plan, lane_id: str, positions: range, chars: int) 
         table: []
         for table in (Job, StoredText, Call, Attempt, StoredCompletion, UsageRow, StoredVerdict)
     }
-    ids = zip(positions, new_ids(Prefix.JOB, len(positions)), strict=True)
-    for position, job_id in ids:
+    first, count = positions.start, len(positions)
+    for position, id_ in zip(positions, job_ids(batch.id, first, count), strict=True):
         prompt = as_json(Prompt([Message("user", f"Question {position}?")]))
-        rows[StoredText].append(_text(batch, job_id, "prompt", prompt))
-        rows[Job].append(_job(batch, job_id, position))
+        rows[StoredText].append(_text(batch, id_, "prompt", prompt))
+        rows[Job].append(_job(batch, id_, position))
         called = [(one, "candidate", 1) for one in plan.variants]
         called += [(one, "judge", 2) for one in judges]
         for call_id, (one, role, round_) in zip(
@@ -80,13 +80,13 @@ def _rows(batch: Batch, plan: Plan, lane_id: str, positions: range, chars: int) 
                 "created_at": NIGHT,
             }
             rows[Call].append(
-                {"id": call_id, "job_id": job_id} | _call(position, round_) | what | shared
+                {"id": call_id, "job_id": id_} | _call(position, round_) | what | shared
             )
             rows[Attempt].append(_attempt(call_id))
             rows[StoredCompletion].append(_completion(call_id))
             rows[UsageRow].append({"call_id": call_id} | _usage(position) | what | shared)
             rows[StoredText].append(_text(batch, call_id, "answer", "x" * chars))
-        rows[StoredVerdict].append(_verdict(batch, job_id, position))
+        rows[StoredVerdict].append(_verdict(batch, id_, position))
     return rows
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from app.domain.ids import Prefix, new_id
+from app.domain.ids import Prefix, job_id, new_id
 from app.domain.plan import Plan
 from app.domain.prompt import Message, Prompt
 from app.domain.states import CALL_CLOSED, BatchState, CallState, JobState
@@ -96,6 +96,7 @@ def make_batch(
             "created_at": now - timedelta(hours=1),
             "started_at": now - timedelta(hours=1),
             "jobs_total": 0,
+            "jobs_queued": 0,
         },
         values,
     )
@@ -121,7 +122,7 @@ def make_job(
         session,
         Job,
         {
-            "id": new_id(Prefix.JOB),
+            "id": job_id(batch.id, position),
             "batch_id": batch.id,
             "account_id": batch.account_id,
             "position": position,
@@ -133,6 +134,7 @@ def make_job(
         values,
     )
     batch.jobs_total += 1
+    batch.jobs_queued += int(state is JobState.QUEUED)
     if state in _COUNTED:
         setattr(batch, _COUNTED[state], getattr(batch, _COUNTED[state]) + 1)
     make_text(

@@ -81,7 +81,12 @@ class TestHold:
         with store.transaction() as tx:
             now = store.now(tx)
             batch = Batch(
-                id="batch_new", account_id=account_id, mode="chat", created_at=now, jobs_total=1
+                id="batch_new",
+                account_id=account_id,
+                mode="chat",
+                created_at=now,
+                jobs_total=1,
+                jobs_queued=1,
             )
             tx.add(batch)
             hold(tx, store, account_id, batch.id, 400)

@@ -88,7 +88,12 @@ def test_the_store_itself_refuses_what_a_column_may_not_hold(
     with store.transaction() as tx:
         account_id = make_account(tx).id
         batch = Batch(
-            id="batch_1", account_id=account_id, mode="chat", created_at=store.now(tx), jobs_total=1
+            id="batch_1",
+            account_id=account_id,
+            mode="chat",
+            created_at=store.now(tx),
+            jobs_total=1,
+            jobs_queued=1,
         )
         tx.add(batch)
     with pytest.raises(DBAPIError), store.transaction() as tx:

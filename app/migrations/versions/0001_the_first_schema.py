@@ -117,7 +117,6 @@ def upgrade() -> None:
         sa.CheckConstraint("outstanding >= 0", name="ck_job_not_negative"),
         sa.PrimaryKeyConstraint("id", name="pk_job"),
         sa.UniqueConstraint("batch_id", "custom_id", name="uq_job_batch_id_custom_id"),
-        sa.UniqueConstraint("batch_id", "position", name="uq_job_batch_id_position"),
     )
     op.create_index(
         "ix_job_to_advance",
@@ -126,14 +125,6 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'running' AND outstanding = 0"),
         postgresql_where=sa.text("state = 'running' AND outstanding = 0"),
-    )
-    op.create_index(
-        "ix_job_to_plan",
-        "job",
-        ["batch_id", "position"],
-        unique=False,
-        sqlite_where=sa.text("state = 'queued'"),
-        postgresql_where=sa.text("state = 'queued'"),
     )
 
     op.create_table(
@@ -253,6 +244,7 @@ def upgrade() -> None:
         sa.Column("finalizing_at", TIME, nullable=True),
         sa.Column("closed_at", TIME, nullable=True),
         sa.Column("jobs_total", sa.Integer(), nullable=False),
+        sa.Column("jobs_queued", sa.Integer(), nullable=False),
         sa.Column("jobs_succeeded", sa.Integer(), nullable=False),
         sa.Column("jobs_failed", sa.Integer(), nullable=False),
         sa.Column("jobs_cancelled", sa.Integer(), nullable=False),
@@ -276,7 +268,8 @@ def upgrade() -> None:
             name="ck_batch_state_known",
         ),
         sa.CheckConstraint(
-            "jobs_succeeded + jobs_failed + jobs_cancelled + jobs_expired <= jobs_total",
+            "jobs_queued >= 0 AND jobs_queued + jobs_succeeded + jobs_failed + jobs_cancelled"
+            " + jobs_expired <= jobs_total",
             name="ck_batch_counts_add_up",
         ),
         sa.CheckConstraint(

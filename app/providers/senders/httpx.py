@@ -48,6 +48,9 @@ class HttpxSender:
             trust_env=False,
             # Only the total deadline bounds the rest: a slow drip passes every timeout per read.
             timeout=httpx.Timeout(None, connect=connect_timeout_s),
+            # No connection is used twice: what came after a body would be taken for the next
+            # answer, for httpcore keeps it in the connection's buffer.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     async def send(self, request: Request, deadline_s: float) -> Response:

@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from api.main import create_app
 from app.accounts.api_keys import Scope, revoke_api_key
-from app.domain.ids import Prefix, new_id
+from app.domain.ids import Prefix, job_id, new_id
 from app.models import ApiKey, Job
 from tests.integration.api.conftest import Api, on_sqlite, refused, submission
 
@@ -42,7 +42,8 @@ def path_of(route: Route, ids: dict[str, str]) -> str:
 
 
 def fresh_ids() -> dict[str, str]:
-    return {name: new_id(prefix) for name, prefix in ID_KINDS.items()}
+    fresh = {name: new_id(prefix) for name, prefix in ID_KINDS.items()}
+    return fresh | {"job_id": job_id(fresh["batch_id"], 0)}
 
 
 def body_for(route: Route) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def one_job(session: Session, account_id: str, batch_id: str) -> object:
 READS: dict[str, tuple[Read, set[str]]] = {
     "batch": (
         batch_view,
-        {"ix_backlog_batch_id", "ix_call_due", "ix_call_held", "ix_job_to_plan"},
+        {"ix_backlog_batch_id", "ix_call_due", "ix_call_held"},
     ),
     "list": (
         lambda session, account_id, batch_id: list_batches(session, account_id, batch_id, 10),
@@ -129,19 +129,19 @@ READS: dict[str, tuple[Read, set[str]]] = {
     ),
     "page": (
         lambda session, account_id, batch_id: result_page(session, account_id, batch_id, 10, 20),
-        {"uq_job_batch_id_position", "ix_call_job_id"},
+        {"pk_job", "ix_call_job_id"},
     ),
     "closed": (
         lambda session, account_id, batch_id: result_page(
             session, account_id, batch_id, 10, 20, Selection(only_closed=True)
         ),
-        {"uq_job_batch_id_position", "ix_call_job_id"},
+        {"pk_job", "ix_call_job_id"},
     ),
     "joined": (
         lambda session, account_id, batch_id: result_page(
             session, account_id, batch_id, 10, 20, Selection(joined=True)
         ),
-        {"uq_job_batch_id_position", "uq_job_batch_id_custom_id", "ix_call_job_id"},
+        {"pk_job", "uq_job_batch_id_custom_id", "ix_call_job_id"},
     ),
     "job": (one_job, {"ix_call_job_id"}),
     "report": (report, {"ix_usage_batch_id", "ix_verdict_batch_id", "ix_call_job_id"}),

@@ -36,12 +36,14 @@ def test_a_line_is_written_byte_for_byte_as_documented(store: Store, account: Ac
     with store.transaction() as tx:
         plan = make_judge_plan("simulated/a", "simulated/b", judges=["simulated/judge"])
         batch = make_batch(tx, account, plan)
-        job = make_job(tx, batch, id="job_1", round=2)
+        job = make_job(tx, batch, round=2)
         answer = Answer('Blü, "so"\n', cost_nanos=412_000, model_returned="a-2")
         make_call(tx, job, "simulated/a", id="call_1", answer=answer)
         make_verdict(tx, job, {"simulated/a": 9.0})
     assert b"".join(stream_results(store, account.id, batch.id)).decode() == (
-        '{"custom_id":"q1","job_id":"job_1","mode":"judge","state":"succeeded","completions":'
+        '{"custom_id":"q1","job_id":"'
+        + job.id
+        + '","mode":"judge","state":"succeeded","completions":'
         '[{"call_id":"call_1","label":"simulated/a","provider":"simulated","model":"a",'
         '"model_returned":"a-2","role":"candidate","state":"succeeded","text":"Blü, \\"so\\"\\n",'
         '"reasoning":null,"tool_calls":null,"finish_reason":"stop","flags":[],"usage":'
