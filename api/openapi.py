@@ -50,7 +50,11 @@ _FORM = {
     "type": "object",
     "required": ["file"],
     "properties": {
-        "file": {"type": "string", "format": "binary", "description": "JSONL in UTF-8."},
+        "file": {
+            "type": "string",
+            "format": "binary",
+            "description": "JSONL or CSV in UTF-8, or Parquet.",
+        },
         "retention": {"type": "string", "enum": ["keep"]},
     },
 }

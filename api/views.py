@@ -1,7 +1,7 @@
 """What the API itself adds to the views of `app.reports`: pages, files, keys and credits."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -35,13 +35,15 @@ class FileView(msgspec.Struct, frozen=True):
     bytes: int
     sha256: str
     created_at: datetime
+    format: Literal["jsonl", "csv", "parquet"] = "jsonl"
     retention: Literal["keep"] = "keep"
     object: Literal["file"] = "file"
 
     @classmethod
     def of(cls, row: InputFile) -> "FileView":
         """The view of a file."""
-        return cls(row.id, row.filename, row.bytes, row.sha256, row.created_at)
+        known = cast("Literal['jsonl', 'csv', 'parquet']", row.format)
+        return cls(row.id, row.filename, row.bytes, row.sha256, row.created_at, known)
 
 
 class LimitsView(msgspec.Struct, frozen=True):

@@ -25,6 +25,9 @@ class Flags:
     judge: Sequence[str] | None = None
     criteria: Sequence[str] | None = None
     allow_self: bool = False
+    blend: str | None = None
+    synthesizer: str | None = None
+    fallback: Sequence[str] | None = None
     params: str | None = None
     repeats: int | None = None
     budget: float | None = None
@@ -48,6 +51,12 @@ def body_of(flags: Flags, base: dict[str, Any]) -> dict[str, Any]:
     judge = _judge_of(flags)
     if judge:
         body["judge"] = body.get("judge", {}) | judge
+    if flags.blend or flags.synthesizer:
+        body["blend"] = body.get("blend", {}) | _blend_of(flags)
+    if flags.fallback:
+        body["mesh"] = body.get("mesh", {}) | {
+            "fallback": [model_of(one) for one in flags.fallback]
+        }
     if "mode" not in body:
         body["mode"] = _mode_for(body)
     if not body.get("models"):
@@ -66,10 +75,18 @@ def _judge_of(flags: Flags) -> dict[str, Any]:
     return judge
 
 
+def _blend_of(flags: Flags) -> dict[str, Any]:
+    blend: dict[str, Any] = {} if flags.blend is None else {"strategy": flags.blend}
+    if flags.synthesizer is not None:
+        blend["synthesizer"] = model_of(flags.synthesizer)
+    return blend
+
+
 def _mode_for(body: dict[str, Any]) -> str:
     """What was meant: judges judge, several models are compared, one just answers."""
-    if "judge" in body:
-        return "judge"
+    for mode in ("blend", "mesh", "judge"):
+        if mode in body:
+            return mode
     is_many = len(body.get("models", ())) > 1 or body.get("repeats", 1) > 1
     return "compare" if is_many else "chat"
 
@@ -87,18 +104,6 @@ def _object(text: str, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Failure(f"{where}: give a JSON object", ExitCode.USAGE)
     return found
-
-
-def read_batch_file(path: Path) -> dict[str, Any]:
-    """A whole submission, as `POST /v1/batches` takes it."""
-    return _object(_text_of(path), str(path))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path | str, error: Exception) -> Failure:

@@ -3,7 +3,7 @@
 import uuid
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -17,22 +17,23 @@ from api.cli.inputs import (
     jobs_of_lines,
     jobs_of_prompts,
     open_lines,
-    read_batch_file,
 )
 from api.cli.output import note, show_json
+from api.cli.sweep import SUFFIXES, read_batch_file
 from api.cli.watch import end_with, follow
 
-_BATCH_FILE = ".json"
 _UPLOAD_NAME = "prompts.jsonl"
+#: Files of prompts that only the API reads.
+_TABLES = (".csv", ".parquet")
 
 Many = list[str] | None
 Source = Annotated[
     str | None,
     typer.Argument(
         metavar="[FILE]",
-        help="Prompts, a JSON object a line (`prompt` or `messages`; `custom_id`, `reference`); "
-        "`-` reads them from standard input. A .json file is a whole batch as the API takes it; "
-        "flags go over it.",
+        help="Prompts: JSONL, an object a line (`prompt` or `messages`; `custom_id`, `reference`), "
+        "or a .csv or .parquet file with these columns; `-` reads JSONL from standard input. A "
+        ".yaml or .json file is a whole batch or sweep (docs/sweeps.md); flags go over it.",
     ),
 ]
 Prompts = Annotated[Many, typer.Option(help="A prompt; may be repeated.")]
@@ -43,7 +44,16 @@ Models = Annotated[
     ),
 ]
 Mode = Annotated[
-    str | None, typer.Option(help="chat, compare or judge; by default what the rest implies.")
+    str | None,
+    typer.Option(help="chat, compare, judge, blend or mesh; by default what the rest implies."),
+]
+Blend = Annotated[
+    str | None,
+    typer.Option(help="Fuse the answers: consensus, council, best_of, chain, moa or self_moa."),
+]
+Synthesizer = Annotated[str | None, typer.Option(help="Who fuses them; as --model.")]
+Fallback = Annotated[
+    Many, typer.Option(help="A model to try where the first does not answer; as --model.")
 ]
 Judges = Annotated[Many, typer.Option(help="A model that judges; as --model.")]
 Criteria = Annotated[Many, typer.Option(help="What answers are judged by; may be repeated.")]
@@ -73,6 +83,9 @@ def submit(  # noqa: PLR0913 - a flag is a parameter
     judge: Judges = None,
     criteria: Criteria = None,
     allow_self: AllowSelf = False,
+    blend: Blend = None,
+    synthesizer: Synthesizer = None,
+    fallback: Fallback = None,
     params: Params = None,
     repeats: Repeats = None,
     budget: Budget = None,
@@ -84,8 +97,8 @@ def submit(  # noqa: PLR0913 - a flag is a parameter
     as_json: AsJson = False,
 ) -> None:
     """Submit a batch of prompts."""
-    judging = (judge, criteria, allow_self)
-    flags = Flags(name, mode, model, *judging, params, repeats, budget, deadline, webhook)
+    how = (judge, criteria, allow_self, blend, synthesizer, fallback)
+    flags = Flags(name, mode, model, *how, params, repeats, budget, deadline, webhook)
     with connect() as client:
         body = make_body(client, source, prompt or [], flags)
         batch = send(client, body, idempotency_key)
@@ -101,11 +114,12 @@ def submit(  # noqa: PLR0913 - a flag is a parameter
 def make_body(
     client: Client, source: str | None, prompts: list[str], flags: Flags
 ) -> dict[str, Any]:
-    """The submission; a large input is uploaded on the way."""
-    if source is not None and source.endswith(_BATCH_FILE):
-        body = body_of(flags, read_batch_file(Path(source)))
-        return body | ({"jobs": jobs_of_prompts(prompts)} if prompts else {})
+    """The submission; a large input, and any table, is uploaded on the way."""
+    if source is not None and source.endswith(SUFFIXES):
+        return _body_of_file(client, Path(source), prompts, flags)
     body = body_of(flags, {})
+    if source is not None and source.endswith(_TABLES):
+        return body | {"input_file_id": _upload(client, Path(source))}
     if prompts and source is None:
         return body | {"jobs": jobs_of_prompts(prompts)}
     with closing(open_lines(source or STDIN)) as lines:
@@ -113,8 +127,31 @@ def make_body(
             return body | {"jobs": [*jobs_of_lines(lines), *jobs_of_prompts(prompts)]}
         if prompts:
             raise Failure(f"{source} is large: put the prompts into it", ExitCode.USAGE)
-        uploaded = client.post("/v1/files", files={"file": (_UPLOAD_NAME, lines)}, timeout=None)
-    return body | {"input_file_id": uploaded["id"]}
+        return body | {"input_file_id": _send_file(client, _UPLOAD_NAME, lines)}
+
+
+def _body_of_file(client: Client, path: Path, prompts: list[str], flags: Flags) -> dict[str, Any]:
+    batch = read_batch_file(path)
+    body = body_of(flags, batch.body)
+    for one in batch.notes:
+        note(one)
+    if prompts:
+        return body | {"jobs": jobs_of_prompts(prompts)}
+    if batch.prompts is None:
+        return body
+    return body | {"input_file_id": _upload(client, batch.prompts)}
+
+
+def _upload(client: Client, path: Path) -> str:
+    with closing(open_lines(str(path))) as file:
+        return _send_file(client, path.name, file)
+
+
+def _send_file(client: Client, name: str, file: IO[bytes]) -> str:
+    if is_large(file):
+        note(f"uploading {name}")
+    uploaded = client.post("/v1/files", files={"file": (name, file)}, timeout=None)
+    return str(uploaded["id"])
 
 
 def send(client: Client, body: dict[str, Any], key: str | None = None) -> dict[str, Any]:

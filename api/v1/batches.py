@@ -32,7 +32,12 @@ def submit_batch(
     parsed = read_submission(body.data)
     lines = parsed.lines
     if lines is None:
-        lines = stored_lines(services, principal.account_id, parsed.body.input_file_id or "")
+        lines = stored_lines(
+            services,
+            principal.account_id,
+            parsed.body.input_file_id or "",
+            templated=parsed.body.template is not None,
+        )
     submission = Submission(
         principal.account_id,
         parsed.body,

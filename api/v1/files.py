@@ -29,7 +29,7 @@ _FIELDS = frozenset({"file", "retention"})
 
 @router.post("", **answers(FileView, 201))
 async def upload_file(principal: Submitter, services: WithServices, request: Request) -> Response:
-    """Upload an input file: a form with a field `file`, JSONL in UTF-8."""
+    """Upload an input file: a form with a field `file`: JSONL, CSV or Parquet."""
     async with _form_of(request) as form:
         file = _file_in(form)
         row = await run_in_threadpool(

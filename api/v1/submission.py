@@ -24,7 +24,6 @@ _LATER: dict[str, tuple[Any, ...]] = {
     "retention": (None, "keep"),
     "sample": (None,),
     "stop_if_failed_percent": (None,),
-    "template": (None,),
 }
 _LATER_SCORING = "pairwise"
 #: What pydantic adds to the path of a field that may be one of several shapes.

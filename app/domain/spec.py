@@ -81,6 +81,7 @@ class BatchBody(_Body):
     judge: JudgeBody | None = None
     blend: BlendBody | None = None
     mesh: MeshBody | None = None
+    template: dict[str, Any] | None = None
     input_file_id: str | None = None
     budget_usd: Decimal | None = Field(default=None, gt=0, le=1_000_000)
     unpriced: Literal["refuse", "allow"] = "refuse"
@@ -93,9 +94,13 @@ class BatchBody(_Body):
 
 
 class JobLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the input: `messages`, or `prompt` for a single user message."""
+    """One line of the input: `messages`, `prompt` for a single user message, or `vars`.
+
+    `vars` are the variables of the batch's template.
+    """
 
     custom_id: str | None = None
     messages: Messages | None = None
     prompt: Text | None = None
     reference: Text | None = None
+    vars: dict[str, Any] | None = None

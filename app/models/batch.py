@@ -154,12 +154,16 @@ class InputFile(Table, table=True):
     """An uploaded input file; the bytes are in file storage, under the file's id."""
 
     __tablename__ = "file"
+    __table_args__ = (
+        CheckConstraint("format IN ('jsonl', 'csv', 'parquet')", name="format_known"),
+    )
 
     id: str = Field(sa_type=Id, primary_key=True)
     account_id: str = Field(sa_type=Id, foreign_key="account.id", index=True)
     filename: str = Field(sa_type=LongText)
     bytes: int = Field(sa_type=Nanos)
     sha256: str = Field(sa_type=Word)
+    format: str = Field(default="jsonl", sa_type=Word)
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 

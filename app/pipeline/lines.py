@@ -16,6 +16,7 @@ from app.billing.bound import input_tokens_max
 from app.domain.errors import InvalidRequestError, TooLargeError
 from app.domain.prompt import Message, Prompt
 from app.domain.spec import CUSTOM_ID_CHARS_MAX, JobLine
+from app.pipeline.templates import MessagesTemplate
 
 JOBS_MAX = 1_000_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
@@ -24,11 +25,11 @@ _SPOOL_BYTES = 8 * 1024 * 1024
 #: Lines are written to the spool so many bytes at a time.
 _BLOCK_BYTES = 256 * 1024
 _CUSTOM_ID = re.compile(rf"[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}")
-#: How msgspec refuses what a template would need.
-_TEMPLATED = "Object contains unknown field `vars`"
 _PATH = re.compile(r" - at `\$(.*)`$")
 #: Refuses a prompt whose images some model would not take; `param` is relative to the prompt.
 CheckPrompt = Callable[[Sequence[Message]], None]
+#: How many of a line's three ways to say what it asks are not used.
+_ALL_BUT_ONE = 2
 _DECODER = msgspec.json.Decoder(JobLine)
 _ENCODER = msgspec.json.Encoder()
 
@@ -80,12 +81,25 @@ class Spool:
         self.file.close()
 
 
-def spool_lines(lines: Iterable[RawLine], check_prompt: CheckPrompt | None = None) -> Spool:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What lines are held to, beside their own shape.
+
+    Attributes:
+        check_prompt: what else to ask of prompts with images. Text is taken by every model.
+        template: what `vars` are put into.
+    """
+
+    check_prompt: CheckPrompt | None = None
+    template: MessagesTemplate | None = None
+
+
+def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
     """Check every line.
 
     Args:
         lines: as they came.
-        check_prompt: what else to ask of prompts with images. Text is taken by every model.
+        rules: what they are held to.
 
     Raises:
         InvalidRequestError: naming the first line and field at fault.
@@ -94,7 +108,7 @@ def spool_lines(lines: Iterable[RawLine], check_prompt: CheckPrompt | None = Non
     spool, seen = Spool(), dict[str, str]()
     try:
         for line in lines:
-            _add(spool, seen, line, check_prompt)
+            _add(spool, seen, line, rules)
     except BaseException:
         spool.close()
         raise
@@ -104,9 +118,7 @@ def spool_lines(lines: Iterable[RawLine], check_prompt: CheckPrompt | None = Non
     return spool
 
 
-def _add(
-    spool: Spool, seen: dict[str, str], line: RawLine, check_prompt: CheckPrompt | None
-) -> None:
+def _add(spool: Spool, seen: dict[str, str], line: RawLine, rules: Rules) -> None:
     if spool.count >= JOBS_MAX:
         raise TooLargeError(f"{line.where}: a batch has at most {JOBS_MAX:,} jobs", param="jobs")
     if len(memoryview(line.body)) > LINE_BYTES_MAX:
@@ -116,9 +128,9 @@ def _add(
     job = decode_line(line)
     custom_id = job.custom_id if job.custom_id is not None else f"job-{spool.count + 1}"
     _check_custom_id(custom_id, seen, line.where)
-    prompt = _prompt_of(job, line.where)
-    if check_prompt is not None:
-        _check_images(prompt, check_prompt, line.where)
+    prompt = _prompt_of(job, line.where, rules.template)
+    if rules.check_prompt is not None:
+        _check_images(prompt, rules.check_prompt, line.where)
     encoded = _ENCODER.encode(prompt)
     if b"\\u0000" in encoded:
         _refuse_nul(prompt, line.where)
@@ -139,8 +151,6 @@ def decode_line(line: RawLine) -> JobLine:
         match = _PATH.search(text)
         param = line.where + (match.group(1) if match else "")
         reason = text[: match.start()] if match else text
-        if reason == _TEMPLATED:
-            param, reason = f"{param}.vars", "is not supported yet; write messages or prompt"
         raise InvalidRequestError(f"{param}: {_lower(reason)}", param=param) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else _lower(str(error))
@@ -168,9 +178,18 @@ def _check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
         raise InvalidRequestError(f"{param}: {custom_id!r} is already used by {first}", param=param)
 
 
-def _prompt_of(job: JobLine, where: str) -> Prompt:
-    if (job.messages is None) == (job.prompt is None):
-        raise InvalidRequestError(f"{where}: needs either messages or prompt", param=where)
+def _prompt_of(job: JobLine, where: str, template: MessagesTemplate | None) -> Prompt:
+    if (job.messages, job.prompt, job.vars).count(None) != _ALL_BUT_ONE:
+        raise InvalidRequestError(
+            f"{where}: needs either messages or prompt"
+            + ("" if template is None else ", or vars for the template"),
+            param=where,
+        )
+    if job.vars is not None:
+        if template is None:
+            param = f"{where}.vars"
+            raise InvalidRequestError(f"{param}: the batch has no template", param=param)
+        return Prompt(template.render(job.vars, where), job.reference)
     if job.prompt is not None:
         return Prompt([Message("user", job.prompt)], job.reference)
     messages = job.messages or []

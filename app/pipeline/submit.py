@@ -29,8 +29,9 @@ from app.models import (
 from app.pipeline.calls import TEXT_COLUMNS
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
-from app.pipeline.lines import RawLine, Spool, spool_lines
+from app.pipeline.lines import RawLine, Rules, Spool, spool_lines
 from app.pipeline.services import Services
+from app.pipeline.templates import MessagesTemplate
 from app.pipeline.variants import make_plan, prompt_check
 from app.pipeline.worst import batch_worst_nanos
 from app.queue import Step, send_after_commit
@@ -81,7 +82,9 @@ def submit(services: Services, submission: Submission) -> Submitted:
     plan = make_plan(submission.body)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
-    spool = spool_lines(submission.lines, prompt_check(plan))
+    given = submission.body.template
+    template = None if given is None else MessagesTemplate(given)
+    spool = spool_lines(submission.lines, Rules(prompt_check(plan), template))
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
     except IntegrityError:

@@ -11,9 +11,11 @@ from app.files import Files
 from app.models import InputFile
 from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
+from app.pipeline.tables import csv_lines, parquet_lines
 
 FILE_BYTES_MAX = 200 * 1024 * 1024
 FILENAME_CHARS_MAX = 255
+#: How a Parquet file begins.
 _PARQUET = b"PAR1"
 _UNSEEMLY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -24,12 +26,13 @@ def upload(
     """Keep an input file. What its lines say is checked when a batch is submitted with it.
 
     Raises:
-        InvalidRequestError: it is no JSONL in UTF-8.
+        InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet.
         TooLargeError: it is over the limit.
         UnavailableError: the storage or the store is full or away.
     """
     file_id, files = new_id(Prefix.FILE), Files(services.settings.files_base_url)
-    stored = files.put(file_id, _looked_at(chunks), bytes_max=FILE_BYTES_MAX)
+    looked = _Look(chunks, filename)
+    stored = files.put(file_id, looked.through(), bytes_max=FILE_BYTES_MAX)
     try:
         with services.store.transaction() as tx:
             row = InputFile(
@@ -38,6 +41,7 @@ def upload(
                 filename=_UNSEEMLY.sub("", filename)[:FILENAME_CHARS_MAX] or "input.jsonl",
                 bytes=stored.bytes,
                 sha256=stored.sha256,
+                format=looked.format,
                 created_at=services.store.now(tx),
             )
             tx.add(row)
@@ -69,49 +73,81 @@ def own_file(services: Services, account_id: str, file_id: str) -> InputFile:
     return row
 
 
-def stored_lines(services: Services, account_id: str, file_id: str) -> Iterator[RawLine]:
-    """The lines of the account's file, for submit.
+def stored_lines(
+    services: Services, account_id: str, file_id: str, *, templated: bool
+) -> Iterator[RawLine]:
+    """The lines of the account's file, for submit; a table's as the batch's template needs them.
 
     Raises:
         InvalidRequestError: the account has no such file.
     """
     try:
-        own_file(services, account_id, file_id)
+        row = own_file(services, account_id, file_id)
     except NotFoundError as error:
         param = "input_file_id"
         raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
-    return jsonl_lines(Files(services.settings.files_base_url).open(file_id))
+    chunks = Files(services.settings.files_base_url).open(file_id)
+    match row.format:
+        case "csv":
+            return csv_lines(chunks, templated=templated)
+        case "parquet":
+            return parquet_lines(chunks, templated=templated)
+        case _:
+            return jsonl_lines(chunks)
 
 
-def _looked_at(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks, as long as they are text whose first line looks like JSON.
+class _Look:
+    """What an upload is, found from how it begins and what it is called.
 
-    Raises:
-        InvalidRequestError: they are not.
+    Attributes:
+        format: jsonl, csv or parquet; known once the chunks have gone through.
     """
-    decoder, has_begun = codecs.getincrementaldecoder("utf-8")(), False
-    for chunk in chunks:
-        if not has_begun and chunk.strip():
-            has_begun = True
-            _check_beginning(chunk)
-        try:
-            decoder.decode(chunk)
-        except UnicodeDecodeError:
-            raise _refused("is not UTF-8") from None
-        yield chunk
-    if decoder.getstate()[0]:
-        raise _refused("ends in the middle of a character")
-    if not has_begun:
-        raise _refused("is empty")
+
+    def __init__(self, chunks: Iterable[bytes], filename: str) -> None:
+        self._chunks = chunks
+        self._says_csv = filename.lower().endswith(".csv")
+        self.format = "jsonl"
+
+    def through(self) -> Iterator[bytes]:
+        """The chunks, as long as they are what they began as.
+
+        Raises:
+            InvalidRequestError: they are not.
+        """
+        decoder, has_begun = codecs.getincrementaldecoder("utf-8")(), False
+        for chunk in self._chunks:
+            if not has_begun and chunk.strip():
+                has_begun = True
+                self.format = self._format_of(chunk)
+            if self.format != "parquet":
+                _check_text(decoder, chunk)
+            yield chunk
+        if decoder.getstate()[0]:
+            raise _refused("ends in the middle of a character")
+        if not has_begun:
+            raise _refused("is empty")
+
+    def _format_of(self, chunk: bytes) -> str:
+        if chunk.startswith(_PARQUET):
+            return "parquet"
+        if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise _refused("begins with a byte order mark of UTF-16; send UTF-8")
+        if self._says_csv:
+            return "csv"
+        if chunk.startswith(codecs.BOM_UTF8):
+            raise _refused("begins with a byte order mark; send UTF-8 without one")
+        if not chunk.lstrip().startswith(b"{"):
+            raise _refused(
+                "is not JSONL: its first line is no JSON object (name a CSV file something.csv)"
+            )
+        return "jsonl"
 
 
-def _check_beginning(chunk: bytes) -> None:
-    if chunk.startswith(_PARQUET):
-        raise _refused("is Parquet, which is not supported yet; send JSONL")
-    if chunk.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise _refused("begins with a byte order mark; send UTF-8 without one")
-    if not chunk.lstrip().startswith(b"{"):
-        raise _refused("is not JSONL: its first line is no JSON object (CSV is not supported yet)")
+def _check_text(decoder: codecs.IncrementalDecoder, chunk: bytes) -> None:
+    try:
+        decoder.decode(chunk)
+    except UnicodeDecodeError:
+        raise _refused("is not UTF-8") from None
 
 
 def _refused(why: str) -> InvalidRequestError:

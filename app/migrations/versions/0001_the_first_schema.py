@@ -368,7 +368,9 @@ def upgrade() -> None:
         sa.Column("filename", sa.Text(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", WORD, nullable=False),
+        sa.Column("format", WORD, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
+        sa.CheckConstraint("format IN ('jsonl', 'csv', 'parquet')", name="ck_file_format_known"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_file_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_file"),
     )

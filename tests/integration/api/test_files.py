@@ -1,15 +1,20 @@
 """Input files: kept whole, read line by line, and never another account's."""
 
+import io
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from sqlmodel import select
 
 from app.models import InputFile, Job
 from app.pipeline import upload
 from tests.integration.api.conftest import Api, on_sqlite, refused, submission
+from tests.integration.api.test_submit import prompts_of
 
 LINES = b'{"custom_id": "a", "prompt": "A?"}\n{"custom_id": "b", "prompt": "B?"}\n'
 
@@ -92,8 +97,7 @@ def test_i13_both_lines_of_a_custom_id_are_named(api: Api) -> None:
     [
         (b"", "is empty"),
         (b" \n\r\n", "is empty"),
-        (b"prompt,reference\na,b\n", "CSV is not supported yet"),
-        (b"PAR1\x15\x04", "Parquet, which is not supported yet"),
+        (b"prompt,reference\na,b\n", "name a CSV file something.csv"),
         (b"\xef\xbb\xbf" + LINES, "byte order mark"),
         (LINES.decode().encode("utf-16"), "byte order mark"),
         (LINES + b'{"prompt": "\xff"}\n', "not UTF-8"),
@@ -182,3 +186,88 @@ def test_a_file_whose_content_is_gone_says_so(api: Api, tmp_path: Path) -> None:
     (tmp_path / "files" / file["id"]).unlink()
     body = submission(jobs=None, input_file_id=file["id"])
     refused(api.post("/v1/batches", json=body), 404)
+
+
+TEMPLATE = {"messages": [{"role": "user", "content": "{{ question }} ({{ tone }})"}]}
+
+
+def parquet_of(rows: list[dict[str, Any]]) -> bytes:
+    out = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows), out)
+    return out.getvalue()
+
+
+def submit_table(api: Api, content: bytes, name: str, **fields: Any) -> httpx2.Response:
+    file = sent(api, content, name)
+    assert file.status_code == 201, file.text
+    asked = submission(jobs=None, input_file_id=file.json()["id"], **fields)
+    return api.post("/v1/batches", json=asked)
+
+
+ROWS = [{"custom_id": "a", "question": "Why, then?"}, {"custom_id": "b", "question": 'Say "so"'}]
+CSV = b'custom_id,question,tone\r\na,"Why, then?",dry\r\n\r\nb,"Say ""so""",dry\r\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.csv", CSV),
+        ("in.csv", b"\xef\xbb\xbf" + CSV),
+        ("in.parquet", parquet_of([row | {"tone": "dry"} for row in ROWS])),
+    ],
+)
+def test_a_tables_columns_are_the_templates_variables(api: Api, name: str, content: bytes) -> None:
+    answer = submit_table(api, content, name, template=TEMPLATE)
+    assert answer.status_code == 201, answer.text
+    assert custom_ids(api, answer.json()["id"]) == ["a", "b"]
+    assert prompts_of(api, answer.json()["id"]) == ["Why, then? (dry)", 'Say "so" (dry)']
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.CSV", b"custom_id,prompt,reference\n7,A?,x\n8,B?,\n"),
+        ("in.csv", b"""custom_id,messages\n7,"[{""role"": ""user"", ""content"": ""A?""}]"\n8,"[{""role"": ""user"", ""content"": ""B?""}]"\n"""),
+        ("any", parquet_of([{"custom_id": 7, "prompt": "A?"}, {"custom_id": 8, "prompt": "B?"}])),
+    ],
+)  # fmt: skip
+def test_a_tables_columns_are_a_lines_fields(api: Api, name: str, content: bytes) -> None:
+    answer = submit_table(api, content, name)
+    assert answer.status_code == 201, answer.text
+    assert custom_ids(api, answer.json()["id"]) == ["7", "8"]
+    assert prompts_of(api, answer.json()["id"]) == ["A?", "B?"]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("content", "param", "words"),
+    [
+        (b"question\nWhy?\n", "header", "'question' is none of custom_id"),
+        (b"prompt,prompt\na,b\n", "header", "twice"),
+        (b"prompt,\na,b\n", "header", "without a name"),
+        (b"\n", "file", "is empty"),
+        (b"prompt,reference\na,b\nc\n", "row 3", "has 1 cells, and the header 2"),
+        (b'prompt\na\n"b"c\n', "row 3", "is no CSV"),
+        (b'prompt\n"a', "row 2", "is no CSV"),
+        (b'messages\n[{"role"\n', "row 2.messages", "is no JSON"),
+        (b"prompt,custom_id\na,x\nb,x\n", "row 3.custom_id", "already used by row 2"),
+        (b"prompt\n", "jobs", "there is no job"),
+        (b"PAR1\x15\x04", "file", "no Parquet that can be read"),
+    ],
+)
+def test_a_table_that_is_wrong_is_refused_by_the_row(
+    api: Api, content: bytes, param: str, words: str
+) -> None:
+    if param == "file" and words == "is empty":
+        assert words in refused(sent(api, content, "in.csv"), 422, param)
+        return
+    assert words in refused(submit_table(api, content, "in.csv"), 422, param)
+
+
+@on_sqlite
+def test_parquet_that_is_not_installed_says_what_to_install(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    message = refused(submit_table(api, b"PAR1", "in.parquet"), 422, "file")
+    assert "overnight[parquet]" in message

@@ -3,10 +3,12 @@
 import threading
 from typing import Any
 
+import msgspec
 import pytest
-from sqlmodel import func, select
+from sqlmodel import col, func, select
 
-from app.models import Batch, Job
+from app.domain.prompt import Prompt
+from app.models import Batch, Job, StoredText
 from app.queue import Step
 from tests.factories.rows import make_lane
 from tests.integration.api.conftest import Api, on_sqlite, refused, submission
@@ -15,6 +17,18 @@ from tests.integration.api.conftest import Api, on_sqlite, refused, submission
 def batches_in(api: Api) -> int:
     with api.engine.store.read() as session:
         return session.exec(select(func.count()).select_from(Batch)).one()
+
+
+def prompts_of(api: Api, batch_id: str) -> list[str]:
+    """What each job of a batch asks, in order."""
+    with api.engine.store.read() as session:
+        bodies = session.exec(
+            select(StoredText.body)
+            .join(Job, col(Job.id) == StoredText.owner_id)
+            .where(Job.batch_id == batch_id, StoredText.kind == "prompt")
+            .order_by(col(Job.id))
+        ).all()
+    return [msgspec.json.decode(body, type=Prompt).messages[-1].text for body in bodies]
 
 
 def test_a_batch_is_accepted_shown_and_hinted(api: Api) -> None:
@@ -194,11 +208,19 @@ def test_i18_what_is_odd_and_can_be_kept_is_kept_on_both_stores(
     assert api.get("/v1/batches").json()["data"][0]["id"] == batch["id"]
 
 
+def test_a_jobs_variables_are_put_into_the_batchs_template(api: Api) -> None:
+    template = {"messages": [{"role": "user", "content": "Why {{ thing }}?"}]}
+    jobs = [{"vars": {"thing": "rain"}}, {"vars": {"thing": "{{ snow }}"}}]
+    answer = api.post("/v1/batches", json=submission(template=template, jobs=jobs))
+    assert answer.status_code == 201, answer.text
+    assert prompts_of(api, answer.json()["id"]) == ["Why rain?", "Why {{ snow }}?"]
+
+
 @on_sqlite
-def test_a_jobs_variables_are_refused_as_not_supported_yet(api: Api) -> None:
-    jobs = [{"vars": {"question": "a"}}]
-    answer = api.post("/v1/batches", json=submission() | {"jobs": jobs})
-    assert "not supported yet" in refused(answer, 422, "jobs[0].vars")
+def test_a_missing_variable_refuses_the_batch_and_names_its_line(api: Api) -> None:
+    template = {"messages": [{"role": "user", "content": "Why {{ thing }}?"}]}
+    answer = api.post("/v1/batches", json=submission(template=template, jobs=[{"vars": {}}]))
+    assert "'thing' is undefined" in refused(answer, 422, "jobs[0].vars")
 
 
 @on_sqlite

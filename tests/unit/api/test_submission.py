@@ -92,7 +92,6 @@ def test_k3_what_was_sent_is_not_repeated(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"template": {"messages": []}}, "template"),
         ({"sample": 20}, "sample"),
         ({"stop_if_failed_percent": 50}, "stop_if_failed_percent"),
         ({"cache": True}, "cache"),

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import InvalidRequestError
 from app.domain.spec import BatchBody
-from app.pipeline.lines import RawLine, spool_lines
+from app.pipeline.lines import RawLine, Rules, spool_lines
 from app.pipeline.variants import make_plan, prompt_check
 
 URL = "https://example.com/a.png"
@@ -26,7 +26,7 @@ def refusal(*models: Any, **fields: Any) -> InvalidRequestError:
 
 def spool(line: dict[str, Any], *models: Any, **fields: Any) -> int:
     lines = [RawLine("jobs[0]", msgspec.json.encode(line))]
-    checked = spool_lines(lines, prompt_check(make_plan(body(*models, **fields))))
+    checked = spool_lines(lines, Rules(prompt_check(make_plan(body(*models, **fields)))))
     checked.close()
     return checked.count
 
@@ -92,4 +92,4 @@ def test_text_alone_is_never_checked() -> None:
     def check(_messages: object) -> None:
         raise AssertionError
 
-    spool_lines([RawLine("jobs[0]", b'{"prompt": "a"}')], check).close()
+    spool_lines([RawLine("jobs[0]", b'{"prompt": "a"}')], Rules(check)).close()
