@@ -20,6 +20,7 @@ from api.views import (
     WebhookSecretView,
 )
 from app.domain.spec import BatchBody, JobLine
+from app.pipeline.estimate import Estimate
 from app.pipeline.keys import KeyCheck
 from app.pipeline.offers import Offers
 from app.reports.report_views import ReportView
@@ -31,6 +32,7 @@ _SHAPES: tuple[type, ...] = (
     BatchView,
     CreditsView,
     ErrorAnswer,
+    Estimate,
     FileView,
     Health,
     JobLine,

@@ -20,6 +20,7 @@ MODULES = {
     "demo": "demo",
     "doctor": "doctor",
     "keys": "keys",
+    "estimate": "estimate",
     "submit": "submit",
     "watch": "watch",
     "batches": "batches",

@@ -10,7 +10,9 @@ from api.deps import BatchId, IdempotencyKey, Reader, Submitter, WithServices
 from api.v1.queries import BatchesQuery
 from api.v1.submission import SUBMIT_BYTES_MAX, read_submission
 from api.views import BatchPage
+from app.accounts.api_keys import Principal
 from app.pipeline import control
+from app.pipeline.estimate import Estimate, estimate
 from app.pipeline.retry import retry
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit
@@ -29,23 +31,18 @@ def submit_batch(
     body: Annotated[Body, Depends(body_of(SUBMIT_BYTES_MAX))],
 ) -> Response:
     """Submit a batch: accepted whole and durably, or not at all."""
-    parsed = read_submission(body.data)
-    lines = parsed.lines
-    if lines is None:
-        lines = stored_lines(
-            services,
-            principal.account_id,
-            parsed.body.input_file_id or "",
-            templated=parsed.body.template is not None,
-        )
-    submission = Submission(
-        principal.account_id,
-        parsed.body,
-        lines,
-        idempotency_key=idempotency_key,
-        body_sha256=body.sha256,
-    )
+    submission = _submission(principal, services, body, idempotency_key)
     return _submitted(services, principal.account_id, submit(services, submission))
+
+
+@router.post("/estimate", **answers(Estimate, body="BatchSubmission"))
+def estimate_batch(
+    principal: Submitter,
+    services: WithServices,
+    body: Annotated[Body, Depends(body_of(SUBMIT_BYTES_MAX))],
+) -> Response:
+    """What a submission would come to: calls, tokens, cost, hours, problems. Nothing is stored."""
+    return answer(estimate(services, _submission(principal, services, body)))
 
 
 @router.get("", **answers(BatchPage))
@@ -95,6 +92,27 @@ def retry_batch(
     """Make a new batch of the failed and missing jobs of a closed one."""
     made = retry(services, principal.account_id, batch_id, idempotency_key)
     return _submitted(services, principal.account_id, made)
+
+
+def _submission(
+    principal: Principal, services: Services, body: Body, idempotency_key: str | None = None
+) -> Submission:
+    parsed = read_submission(body.data)
+    lines = parsed.lines
+    if lines is None:
+        lines = stored_lines(
+            services,
+            principal.account_id,
+            parsed.body.input_file_id or "",
+            templated=parsed.body.template is not None,
+        )
+    return Submission(
+        principal.account_id,
+        parsed.body,
+        lines,
+        idempotency_key=idempotency_key,
+        body_sha256=body.sha256,
+    )
 
 
 def _submitted(services: Services, account_id: str, made: Submitted) -> Response:

@@ -1,6 +1,6 @@
 """Which lane a call goes through: decided by nothing but the presence of a key."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqlmodel import Session, col, or_, select
@@ -59,13 +59,12 @@ def params_of(plan: Plan) -> dict[tuple[Role, str], Params]:
     return {(role, variant.label): variant.params for _, role, variant in variants_of(plan)}
 
 
-def require_lanes(session: Session, account_id: str, plan: Plan) -> dict[str, Lane]:
-    """The lane of every provider the plan needs.
+def require_lanes(session: Session, account_id: str, named: Sequence[Named]) -> dict[str, Lane]:
+    """The lane of every provider that is named.
 
     Raises:
         InvalidRequestError: a provider is not known, or nobody has a key for it.
     """
-    named = variants_of(plan)
     lanes = lanes_for(session, account_id, (one.variant.ref.provider for one in named))
     for param, _, variant in named:
         provider = variant.ref.provider

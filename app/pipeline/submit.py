@@ -1,7 +1,7 @@
 """submit: a batch is accepted whole, with its hold of credits, or not at all."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -122,10 +122,10 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
     with store.transaction() as tx:
         if any(one.variant.ref.provider == SIMULATED for one in variants_of(plan)):
             ensure_simulated_lane(tx, submission.account_id)
-        lanes = require_lanes(tx, submission.account_id, plan)
+        lanes = require_lanes(tx, submission.account_id, variants_of(plan))
         now = store.now(tx)
         batch = _new_batch(submission, spool.count, now)
-        _check_prices(plan, lanes, submission.body, batch)
+        check_prices(plan, lanes, submission.body)
         tx.add(batch)
         tx.flush()
         tx.add(
@@ -206,18 +206,23 @@ def _in_utc(moment: datetime, field: str) -> datetime:
         ) from None
 
 
-def _check_prices(plan: Plan, lanes: dict[str, Lane], body: BatchBody, batch: Batch) -> None:
-    """An unknown price is never $0: it cannot be held to a budget, nor charged as credits."""
+def check_prices(plan: Plan, lanes: Mapping[str, Lane], body: BatchBody) -> None:
+    """An unknown price is never $0: it cannot be held to a budget, nor charged as credits.
+
+    Raises:
+        InvalidRequestError: a model's price is not known and would have to be.
+    """
     for field, _, variant in variants_of(plan):
         if price_of(variant.ref.provider, variant.ref.model) is not None:
             continue
-        if lanes[variant.ref.provider].billed == Billed.CREDITS:
+        lane = lanes.get(variant.ref.provider)
+        if lane is not None and lane.billed == Billed.CREDITS:
             raise InvalidRequestError(
                 f"{field}: the price of {variant.ref} is not known, so it cannot be paid with "
                 "credits; use a key of your own",
                 param=field,
             )
-        if batch.cap_nanos is not None and body.unpriced == "refuse":
+        if body.budget_usd is not None and body.unpriced == "refuse":
             raise InvalidRequestError(
                 f"{field}: the price of {variant.ref} is not known, so the budget could not hold "
                 'it; leave out budget_usd, or set "unpriced": "allow" to leave it uncounted',

@@ -1,0 +1,277 @@
+"""estimate: what a submission would come to, from a rehearsal of it. Nothing is stored.
+
+Calls are counted by leading the mode through one job (`rehearsal`); their input tokens are
+estimated from characters, their output tokens from what this account's models usually answer
+(`habits`). The range is 70 % to 150 % of the input, times the quartiles of the output.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from sqlmodel import Session
+
+from app.billing.pricing import price_of
+from app.domain.completion import Usage
+from app.domain.plan import Plan
+from app.domain.prompt import ModelRef, Prompt
+from app.domain.states import Billed, Role
+from app.models import Lane
+from app.modes.registry import mode_for
+from app.pipeline.doubts import (
+    Problem,
+    lane_problems,
+    money_problems,
+    notes_on,
+    time_problems,
+)
+from app.pipeline.habits import Habits, Range, added, habits_of
+from app.pipeline.lanes import lanes_for, variants_of
+from app.pipeline.lines import Rules, Spool, spool_lines
+from app.pipeline.rehearsal import Asked, mean_prompt, rehearse, tokens_of
+from app.pipeline.services import Services
+from app.pipeline.submit import Submission
+from app.pipeline.templates import MessagesTemplate
+from app.pipeline.variants import make_plan, prompt_check
+from app.pipeline.worst import batch_worst_nanos
+
+_INPUT_LOW, _INPUT_HIGH = 0.7, 1.5
+_S_PER_MINUTE, _S_PER_HOUR = 60, 3600
+
+
+class ModelEstimate(msgspec.Struct, frozen=True):
+    """What one model is asked in one role; `cost_nanos` is null where no price is known."""
+
+    model: str
+    role: str
+    billed: str
+    calls: int
+    input_tokens: Range
+    output_tokens: Range
+    cost_nanos: Range | None
+    answers_seen: int
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """What a submission would come to.
+
+    `calls` are those of a run in which nothing fails, `calls_max` what there may be at most.
+    `hours` is how long the slowest lane, of provider `slowest`, needs at its limits.
+    """
+
+    jobs: int
+    calls: int
+    calls_max: int
+    input_tokens: Range
+    output_tokens: Range
+    cost_nanos: Range
+    byok_nanos: Range
+    credits_nanos: Range
+    cost_is_complete: bool
+    worst_nanos: int
+    hours: float
+    slowest: str | None
+    models: list[ModelEstimate]
+    problems: list[Problem]
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the rows of an estimate are made from."""
+
+    sizes: "_Sizes"
+    lanes: Mapping[str, Lane]
+    habits: Habits
+    max_tokens_default: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """The jobs as far as the estimate needs them."""
+
+    jobs: int
+    tokens: int  # of all prompts, estimated
+    tokens_max: int
+    sample: Prompt
+    twins: int
+
+
+def estimate(services: Services, submission: Submission) -> Estimate:
+    """Estimate a submission.
+
+    Raises:
+        InvalidRequestError: it is wrong in a way that leaves nothing to estimate.
+    """
+    body = submission.body
+    plan = make_plan(body)
+    template = None if body.template is None else MessagesTemplate(body.template)
+    spool = spool_lines(submission.lines, Rules(prompt_check(plan), template))
+    try:
+        sizes = _sizes_of(spool)
+    finally:
+        spool.close()
+    with services.store.read() as session:
+        return _estimate(services, session, submission, plan, sizes)
+
+
+def _sizes_of(spool: Spool) -> _Sizes:
+    tokens, sample, seen = 0, list[Prompt](), set[int]()
+    # Every so manieth is kept, a thousand at most, to find one of mean length.
+    every = spool.count // 1000 + 1
+    for number, (_, body) in enumerate(spool.rows()):
+        prompt = msgspec.json.decode(body, type=Prompt)
+        tokens += tokens_of(prompt.messages)
+        seen.add(hash(body))
+        if number % every == 0:
+            sample.append(prompt)
+    return _Sizes(
+        spool.count, tokens, spool.input_tokens, mean_prompt(sample), spool.count - len(seen)
+    )
+
+
+def _estimate(
+    services: Services, session: Session, submission: Submission, plan: Plan, sizes: _Sizes
+) -> Estimate:
+    body, account_id = submission.body, submission.account_id
+    lanes = lanes_for(session, account_id, [one.variant.ref.provider for one in variants_of(plan)])
+    habits = habits_of(session, account_id)
+    asked = rehearse(
+        plan, sizes.sample, lambda call: habits.of(call.ref, call.role).output_tokens.expected
+    )
+    default = services.settings.max_tokens_default if body.budget_usd is not None else None
+    models = _models(asked, _Known(sizes, lanes, habits, default))
+    priced = [one for one in models if one.cost_nanos is not None]
+    worst = _worst(services, plan, sizes)
+    cost = _costs(priced, None).capped(worst)
+    seconds, slowest = _seconds(services, models, lanes, habits)
+    made = Estimate(
+        jobs=sizes.jobs,
+        calls=sum(one.calls for one in models),
+        calls_max=sizes.jobs * (len(plan.variants) + len(mode_for(plan.mode).later_calls(plan))),
+        input_tokens=added(one.input_tokens for one in models),
+        output_tokens=added(one.output_tokens for one in models),
+        cost_nanos=cost,
+        byok_nanos=_costs(priced, Billed.BYOK).capped(worst),
+        credits_nanos=_costs(priced, Billed.CREDITS).capped(worst),
+        cost_is_complete=len(priced) == len(models),
+        worst_nanos=worst,
+        hours=round(seconds / _S_PER_HOUR, 3),
+        slowest=slowest,
+        models=models,
+        problems=lane_problems(session, account_id, plan, lanes, body),
+        notes=notes_on(plan, sizes.twins),
+    )
+    made.problems.extend(
+        money_problems(
+            session,
+            account_id,
+            body,
+            cost_nanos=made.cost_nanos.expected,
+            credits_nanos=made.credits_nanos.expected,
+        )
+    )
+    made.problems.extend(time_problems(body, services.store.now(session), seconds))
+    return made
+
+
+def _models(asked: list[Asked], known: _Known) -> list[ModelEstimate]:
+    """A row for each model and role, in the order in which they are first asked."""
+    groups: dict[tuple[str, Role], list[Asked]] = {}
+    for one in asked:
+        groups.setdefault((str(one.call.ref), one.call.role), []).append(one)
+    sizes, rows = known.sizes, []
+    for (model, role), calls in groups.items():
+        ref = calls[0].call.ref
+        lane, habit = known.lanes.get(ref.provider), known.habits.of(ref, role)
+        input_tokens = sum(_input_tokens(one, sizes) for one in calls)
+        output = added(
+            habit.output_tokens.capped(one.call.params.max_tokens or known.max_tokens_default)
+            for one in calls
+        ).times(sizes.jobs)
+        count = len(calls) * sizes.jobs
+        input_range = Range(
+            int(input_tokens * _INPUT_LOW), input_tokens, int(input_tokens * _INPUT_HIGH)
+        )
+        rows.append(
+            ModelEstimate(
+                model=model,
+                role=role.value,
+                billed=lane.billed if lane is not None else Billed.BYOK.value,
+                calls=count,
+                input_tokens=input_range,
+                output_tokens=output,
+                cost_nanos=_cost(ref.provider, ref.model, count, input_range, output),
+                answers_seen=habit.seen,
+            )
+        )
+    return rows
+
+
+def _input_tokens(one: Asked, sizes: _Sizes) -> int:
+    """Over all jobs: the prompts as they are, or as often what the rehearsal asked."""
+    return sizes.tokens if one.call.messages is None else one.input_tokens * sizes.jobs
+
+
+def _cost(
+    provider: str, model: str, calls: int, input_tokens: Range, output_tokens: Range
+) -> Range | None:
+    price = price_of(provider, model)
+    if price is None:
+        return None
+
+    def of(tokens_in: int, tokens_out: int) -> int:
+        usage = Usage(input_tokens=tokens_in // calls, output_tokens=tokens_out // calls)
+        return price.cost_nanos(usage) * calls
+
+    return Range(
+        of(input_tokens.low, output_tokens.low),
+        of(input_tokens.expected, output_tokens.expected),
+        of(input_tokens.high, output_tokens.high),
+    )
+
+
+def _costs(rows: list[ModelEstimate], billed: Billed | None) -> Range:
+    return added(
+        one.cost_nanos
+        for one in rows
+        if one.cost_nanos is not None and (billed is None or one.billed == billed)
+    )
+
+
+def _worst(services: Services, plan: Plan, sizes: _Sizes) -> int:
+    """What every call may cost at most, whoever pays."""
+    return batch_worst_nanos(
+        plan,
+        {one.variant.ref.provider for one in variants_of(plan)},
+        jobs=sizes.jobs,
+        input_tokens=sizes.tokens_max,
+        max_tokens_default=services.settings.max_tokens_default,
+    )
+
+
+def _seconds(
+    services: Services, models: list[ModelEstimate], lanes: Mapping[str, Lane], habits: Habits
+) -> tuple[float, str | None]:
+    """How long the slowest provider's lane needs, and which that is."""
+    settings = services.settings
+    slots = settings.worker_in_flight * settings.worker_processes
+    calls, tokens, busy_s = Counter[str](), Counter[str](), Counter[str]()
+    for one in models:
+        provider, _, model = one.model.partition("/")
+        habit = habits.of(ModelRef(provider, model), Role(one.role))
+        calls[provider] += one.calls
+        tokens[provider] += one.input_tokens.expected + one.output_tokens.expected
+        busy_s[provider] += round(one.calls * habit.latency_s)
+    took = {}
+    for provider, count in calls.items():
+        lane = lanes.get(provider)
+        rpm, tpm, in_flight = (lane.rpm, lane.tpm, lane.in_flight) if lane else (None, None, None)
+        took[provider] = max(
+            busy_s[provider] / min(slots, in_flight or slots),
+            count / rpm * _S_PER_MINUTE if rpm else 0,
+            tokens[provider] / tpm * _S_PER_MINUTE if tpm else 0,
+        )
+    slowest = max(took, key=lambda provider: took[provider], default=None)
+    return (0.0 if slowest is None else took[slowest]), slowest
