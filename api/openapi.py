@@ -24,6 +24,7 @@ from app.pipeline.estimate import Estimate
 from app.pipeline.keys import KeyCheck
 from app.pipeline.offers import Offers
 from app.reports.report_views import ReportView
+from app.reports.usage import UsageReport
 from app.reports.views import BatchView, JobView
 
 _REF = "#/components/schemas/{name}"
@@ -46,6 +47,7 @@ _SHAPES: tuple[type, ...] = (
     ReportView,
     ResultPage,
     TransactionPage,
+    UsageReport,
     WebhookSecretView,
 )
 _FORM = {

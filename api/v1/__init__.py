@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.v1 import batches, files, jobs, models, money, provider_keys, results, webhooks
+from api.v1 import batches, files, jobs, models, money, provider_keys, results, usage, webhooks
 
 router = APIRouter()
-for part in (batches, results, jobs, files, models, provider_keys, money, webhooks):
+for part in (batches, results, jobs, files, models, provider_keys, money, usage, webhooks):
     router.include_router(part.router)

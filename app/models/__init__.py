@@ -13,6 +13,7 @@ from app.models.batch import (
 )
 from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
 from app.models.ledger import LedgerEntry
+from app.models.usage import UsageRollup
 from app.models.webhook import Delivery, Endpoint, Event
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "StoredVerdict",
     "Table",
     "UTCDateTime",
+    "UsageRollup",
     "UsageRow",
     "Worker",
 ]

@@ -3,6 +3,7 @@
 from sqlmodel import Session, col, select
 
 from app.billing.ledger import release
+from app.billing.tally import rollups_of, tally_batch
 from app.db import Tx
 from app.domain.states import BATCH_CLOSED, BatchState, EndReason
 from app.models import Backlog, Batch, Call, Job
@@ -31,11 +32,15 @@ def finalize(services: Services, batch_id: str) -> bool:
         if batch.state in {BatchState.QUEUED, BatchState.RUNNING}:
             batch.state = BatchState.FINALIZING
             batch.finalizing_at = services.store.now(tx)
+    # None of its calls will change any more, so what they came to is added up without a lock.
+    with services.store.read() as session:
+        tallies = tally_batch(session, session.get_one(Batch, batch_id))
     with services.store.transaction() as tx:
         batch = _locked(tx, batch_id)
         if batch is None or batch.state in BATCH_CLOSED:
             return False
         _close(tx, services, batch)
+        tx.add_all(rollups_of(batch, tallies))
     return True
 
 

@@ -509,11 +509,43 @@ def upgrade() -> None:
     )
     op.create_index("ix_provider_key_account_id", "provider_key", ["account_id"], unique=False)
 
+    op.create_table(
+        "usage_rollup",
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("day", WORD, nullable=False),
+        sa.Column("provider", WORD, nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("role", WORD, nullable=False),
+        sa.Column("billed", WORD, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("mode", WORD, nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("succeeded", sa.BigInteger(), nullable=False),
+        sa.Column("refused", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.BigInteger(), nullable=False),
+        sa.Column("cancelled", sa.BigInteger(), nullable=False),
+        sa.Column("expired", sa.BigInteger(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cache_read_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cache_write_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cost_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("unpriced", sa.BigInteger(), nullable=False),
+        sa.Column("errors", sa.Text(), nullable=False),
+        sa.Column("latencies", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "batch_id", "day", "provider", "model", "role", "billed", name="pk_usage_rollup"
+        ),
+    )
+    op.create_index("ix_usage_rollup_account", "usage_rollup", ["account_id", "day"], unique=False)
+
     for statement in _TRIGGERS[op.get_bind().dialect.name]:
         op.execute(statement)
 
 
 def downgrade() -> None:
+    op.drop_table("usage_rollup")
     op.drop_table("provider_key")
     op.drop_table("delivery")
     op.drop_table("completion")
