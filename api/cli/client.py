@@ -89,12 +89,18 @@ class Client:
     @contextmanager
     def lines(self, path: str, **query: Any) -> Iterator[Iterator[bytes]]:
         """The lines of a streamed answer, as they are on the wire, without their ends."""
+        with self.stream(path, **query) as pieces:
+            yield _split(pieces)
+
+    @contextmanager
+    def stream(self, path: str, **query: Any) -> Iterator[Iterator[bytes]]:
+        """The bytes of a streamed answer, as they come."""
         try:
             with self._http.stream("GET", path, params=_without_none(query)) as answer:
                 if not answer.is_success:
                     answer.read()
                     self._refuse(answer)
-                yield _split(answer.iter_bytes())
+                yield answer.iter_bytes()
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from api.cli.client import connect
+from api.cli.failure import Failure
+from api.cli.gate import passes
 from api.cli.output import dollars, milliseconds, show_json, show_table
 
 Report = dict[str, Any]
@@ -29,15 +31,24 @@ def add_to(app: typer.Typer) -> None:
 def report(
     batch_id: Annotated[str, typer.Argument(metavar="BATCH")],
     *,
+    gate: Annotated[
+        str | None,
+        typer.Option(help="A condition, such as 'win_rate(a) > 0.5'; ends with 1 if it fails."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show how the models of a batch did."""
+    """Show how the models of a batch did.
+
+    Example: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0'
+    """
     with connect() as client:
         found = client.get(f"/v1/batches/{batch_id}/report")
     if as_json:
         show_json(found)
     else:
         show_report(found)
+    if gate is not None and not passes(gate, found):
+        raise Failure(f"gate: {gate} does not hold")
 
 
 def show_report(report: Report, planted: Mapping[str, float] | None = None) -> None:

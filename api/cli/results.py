@@ -11,11 +11,12 @@ from typing import IO, Annotated, Any
 import typer
 
 from api.cli.client import connect
-from api.cli.failure import Failure
+from api.cli.failure import ExitCode, Failure
 from api.cli.output import dollars, note, short, show_table
 
 #: What a table for a person has at most.
 _ROWS_MAX = 50
+_FORMATS = ("jsonl", "csv", "parquet")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,11 +24,18 @@ def add_to(app: typer.Typer) -> None:
     app.command()(results)
 
 
-def results(
+def results(  # noqa: PLR0913 - a flag is a parameter
     batch_id: Annotated[str, typer.Argument(metavar="BATCH")],
     *,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="A line of JSON per job.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="csv or parquet: a row for each completion; or jsonl."),
+    ] = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Prompts down, variants across, side by side.")
+    ] = False,
     only_closed: Annotated[
         bool, typer.Option("--only-closed", help="Leave out jobs that are not done.")
     ] = False,
@@ -38,11 +46,18 @@ def results(
         Path | None, typer.Option("-o", "--output", help="Write to a file; JSONL unless --json.")
     ] = None,
 ) -> None:
-    """Print what came of every job."""
+    """Print what came of every job.
+
+    Example: overnight results BATCH --format csv -o results.csv
+    """
     query = {"only": "closed" if only_closed else None, "joined": "true" if joined else None}
+    path = f"/v1/batches/{batch_id}/results"
+    if form is not None:
+        _save(path, form, query, output)
+        return
     with (
         connect() as client,
-        client.lines(f"/v1/batches/{batch_id}/results", format="jsonl", **query) as lines,
+        client.lines(path, format="jsonl", **query) as lines,
     ):
         if as_json:
             with _place(output) as file:
@@ -50,8 +65,32 @@ def results(
         elif as_jsonl or output is not None:
             with _place(output) as file:
                 file.writelines(line + b"\n" for line in lines)
+        elif table:
+            _show_across(lines)
         else:
             _show(lines)
+
+
+def _save(path: str, form: str, query: dict[str, str | None], output: Path | None) -> None:
+    """Write a whole file as the API makes it; one that already is there is replaced at the end."""
+    if form not in _FORMATS:
+        raise Failure(f"--format: give one of {', '.join(_FORMATS)}", ExitCode.USAGE)
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise Failure("Parquet is not for a terminal; name a file with -o", ExitCode.USAGE)
+    with connect() as client, client.stream(path, format=form, **query) as pieces:
+        if output is None:
+            sys.stdout.buffer.writelines(pieces)
+            sys.stdout.buffer.flush()
+            return
+        part = output.with_name(f"{output.name}.part")
+        try:
+            with part.open("wb") as file:
+                file.writelines(pieces)
+            part.replace(output)
+        except OSError as error:
+            raise Failure(f"{output} cannot be written: {error.strerror}") from None
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -89,6 +128,30 @@ def _show(lines: Iterator[bytes]) -> None:
     show_table(("job", "state", "winner", "cost", "answer"), rows, right=("cost",))
     if next(lines, None) is not None:
         note(f"Only the first {_ROWS_MAX}; --jsonl has them all.")
+
+
+def _show_across(lines: Iterator[bytes]) -> None:
+    """A compare table: a row for each prompt, a column for each variant."""
+    jobs = [json.loads(line) for line in islice(lines, _ROWS_MAX)]
+    labels = list(
+        dict.fromkeys(
+            one["label"] for job in jobs for one in job["completions"] if one["role"] == "candidate"
+        )
+    )
+    rows = [[job["custom_id"], *(_cell(job, label) for label in labels)] for job in jobs]
+    show_table(("job", *labels), rows, whole=("job",))
+    if next(lines, None) is not None:
+        note(f"Only the first {_ROWS_MAX}; --jsonl has them all.")
+
+
+def _cell(job: dict[str, Any], label: str) -> str | None:
+    found = [one for one in job["completions"] if one["label"] == label]
+    if not found:
+        return None
+    answer, verdict = found[0], job["verdict"]
+    text = short(answer["text"]) or f"({(answer['error'] or {}).get('reason', answer['state'])})"
+    scores = {one["label"]: one["score"] for one in (verdict or {}).get("scores", ())}
+    return f"[{scores[label]:.1f}] {text}" if label in scores else text
 
 
 def winner_of(job: dict[str, Any]) -> str | None:

@@ -20,7 +20,12 @@ router = APIRouter(prefix="/v1/batches/{batch_id}", tags=["results"])
 
 POSITION_MAX = 2**31 - 1
 PAGE_MAX = 1000
-_LATER = frozenset({"csv", "parquet", "html"})
+_LATER = frozenset({"html"})
+_MEDIA = {
+    "jsonl": "application/jsonl",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 
 class ResultsQuery(Query):
@@ -40,8 +45,10 @@ class ReportQuery(Query):
 
 
 _TOLD = answers(ResultPage)
-_TOLD["responses"][200]["content"]["application/jsonl"] = {
-    "schema": {"type": "string", "description": "A ResultLine a line."}
+_TOLD["responses"][200]["content"] |= {
+    "application/jsonl": {"schema": {"type": "string", "description": "A ResultLine a line."}},
+    "text/csv": {"schema": {"type": "string", "description": "A row for each completion."}},
+    "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
 }
 
 
@@ -52,16 +59,15 @@ def results(
     batch_id: BatchId,
     query: Annotated[ResultsQuery, QueryParameters()],
 ) -> Response:
-    """Results in job order: a page, or with `format=jsonl` all of them, a line each."""
-    _refuse_later(query.format)
+    """Results in job order: a page, or all of them as `jsonl`, `csv` or `parquet`."""
     selection = Selection(only_closed=query.only == "closed", joined=query.joined)
-    if query.format == "jsonl":
+    if query.format != "json":
         if query.model_fields_set & {"limit", "after"}:
-            raise InvalidRequestError("limit: jsonl streams all results", param="limit")
+            raise InvalidRequestError(f"limit: {query.format} streams all results", param="limit")
         return StreamingResponse(
-            stream_results(services.store, principal.account_id, batch_id, selection),
-            media_type="application/jsonl",
-            headers={"Content-Disposition": f'attachment; filename="{batch_id}.jsonl"'},
+            stream_results(services.store, principal.account_id, batch_id, selection, query.format),
+            media_type=_MEDIA[query.format],
+            headers={"Content-Disposition": f'attachment; filename="{batch_id}.{query.format}"'},
         )
     with services.store.read() as session:
         page = result_page(

@@ -6,6 +6,8 @@ order, each as the newest batch that ran it has it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
 
 import msgspec
 from sqlmodel import Session, col, select
@@ -14,6 +16,7 @@ from app.db import Store
 from app.domain.ids import job_range
 from app.domain.states import JOB_CLOSED
 from app.models import Batch, Job
+from app.reports.flat import Encode, ParquetEncoder, csv_encoder
 from app.reports.lines import JobRow, Lines
 from app.reports.owned import own_batch, plan_of
 from app.reports.views import ResultLine
@@ -60,31 +63,44 @@ def result_page(
 
 
 def stream_results(
-    store: Store, account_id: str, batch_id: str, selection: Selection = ALL
+    store: Store,
+    account_id: str,
+    batch_id: str,
+    selection: Selection = ALL,
+    form: Literal["jsonl", "csv", "parquet"] = "jsonl",
 ) -> Iterator[bytes]:
-    """Every result line as JSONL, in pieces of whole lines.
+    """Every result as JSONL, CSV or Parquet, in pieces of whole lines or rows.
 
     Each piece is read on its own and let go of before it is handed out, so that a slow client
     holds neither a connection nor a snapshot.
 
     Raises:
         NotFoundError: the account has no such batch; raised at once, before any piece.
+        InvalidRequestError: Parquet is not installed here; raised at once, too.
     """
     with store.read() as session:
         reader = _Reader.open(session, account_id, batch_id, selection)
-    return _pieces(store, reader)
+    if form == "parquet":
+        parquet = ParquetEncoder()
+        return chain(_pieces(store, reader, parquet.encode), _last(parquet))
+    encode = csv_encoder() if form == "csv" else msgspec.json.Encoder().encode_lines
+    # A table has its header though it has no row.
+    return chain([encode([])], _pieces(store, reader, encode))
 
 
-def _pieces(store: Store, reader: "_Reader") -> Iterator[bytes]:
-    encoder = msgspec.json.Encoder()
+def _last(parquet: ParquetEncoder) -> Iterator[bytes]:
+    yield parquet.end()
+
+
+def _pieces(store: Store, reader: "_Reader", encode: Encode) -> Iterator[bytes]:
     after: int | None = -1
     jobs = _FIRST_JOBS
     while after is not None:
         with store.read() as session:
             lines, after = reader.page(session, after, jobs)
         if lines:
-            piece = encoder.encode_lines(lines)
-            jobs = _jobs_for(len(lines), len(piece))
+            piece = encode(lines)
+            jobs = _jobs_for(len(lines), max(1, len(piece)))
             yield piece
 
 

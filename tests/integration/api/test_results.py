@@ -1,11 +1,16 @@
 """What came of a batch: pages, a stream, single jobs and the report."""
 
+import csv
+import io
 import json
+import sys
+from typing import Any
 
 import pytest
+from pyarrow import parquet
 from sqlmodel import select
 
-from app.models import Job
+from app.models import Job, StoredText
 from tests.integration.api.conftest import Api, on_sqlite, refused
 
 JUDGED = {
@@ -62,8 +67,6 @@ def test_the_stream_has_the_same_lines_as_the_pages(api: Api) -> None:
 @pytest.mark.parametrize(
     ("query", "param"),
     [
-        ("format=csv", "format"),
-        ("format=parquet", "format"),
         ("format=xml", "format"),
         ("only=open", "only"),
         ("after=-2", "after"),
@@ -75,9 +78,75 @@ def test_the_stream_has_the_same_lines_as_the_pages(api: Api) -> None:
 )
 def test_what_is_not_honoured_is_refused(api: Api, query: str, param: str) -> None:
     batch = api.submit("a")
-    message = refused(api.get(f"/v1/batches/{batch['id']}/results?{query}"), 422, param)
-    if query.removeprefix("format=") in {"csv", "parquet"}:
-        assert "not supported yet" in message
+    refused(api.get(f"/v1/batches/{batch['id']}/results?{query}"), 422, param)
+
+
+def cells_of(line: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What a table has of a result line."""
+    scores = {one["label"]: one["score"] for one in (line["verdict"] or {}).get("scores", ())}
+    return [
+        (line["custom_id"], one["label"], one["text"], scores.get(one["label"]), one["cost_nanos"])
+        for one in line["completions"]
+    ]
+
+
+COLUMNS = ("custom_id", "label", "text", "score", "cost_nanos")
+
+
+def test_tables_have_the_cells_of_the_lines(api: Api) -> None:
+    batch = api.finished(*"abc", **JUDGED)
+    path = f"/v1/batches/{batch['id']}/results"
+    wanted = [cells for line in api.get(path).json()["data"] for cells in cells_of(line)]
+    assert len(wanted) == 9
+    made = api.get(f"{path}?format=parquet")
+    assert made.headers["content-type"] == "application/vnd.apache.parquet"
+    rows = parquet.read_table(io.BytesIO(made.content)).to_pylist()
+    assert [tuple(row[name] for name in COLUMNS) for row in rows] == wanted
+    text = api.get(f"{path}?format=csv")
+    assert text.headers["content-type"] == "text/csv; charset=utf-8"
+    cells = list(csv.DictReader(io.StringIO(text.text)))
+    assert [tuple(row[name] for name in COLUMNS) for row in cells] == [
+        tuple("" if cell is None else str(cell) for cell in row) for row in wanted
+    ]
+
+
+def test_a_table_has_a_row_for_a_job_without_completions(api: Api) -> None:
+    batch = api.submit("a", "b")
+    path = f"/v1/batches/{batch['id']}/results"
+    rows = list(csv.DictReader(io.StringIO(api.get(f"{path}?format=csv").text)))
+    assert [(row["custom_id"], row["job_state"], row["label"]) for row in rows] == [
+        ("q0", "queued", ""), ("q1", "queued", ""),
+    ]  # fmt: skip
+    empty = api.get(f"{path}?format=csv&only=closed").text
+    assert empty.startswith('"custom_id","job_id"')
+    assert len(empty.splitlines()) == 1
+    nothing = api.get(f"{path}?format=parquet&only=closed")
+    assert parquet.read_table(io.BytesIO(nothing.content)).num_rows == 0
+
+
+@on_sqlite
+@pytest.mark.parametrize("text", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_e1_a_formula_is_text_in_csv_and_as_it_was_elsewhere(api: Api, text: str) -> None:
+    batch = api.finished("a")
+    with api.engine.store.transaction() as tx:
+        answer = tx.exec(select(StoredText).where(StoredText.kind == "answer")).one()
+        answer.body = text
+    path = f"/v1/batches/{batch['id']}/results"
+    (row,) = csv.DictReader(io.StringIO(api.get(f"{path}?format=csv").text, newline=""))
+    assert row["text"] == f"'{text}"
+    assert json.loads(api.get(f"{path}?format=jsonl").text)["completions"][0]["text"] == text
+    made = io.BytesIO(api.get(f"{path}?format=parquet").content)
+    assert parquet.read_table(made)["text"].to_pylist() == [text]
+
+
+@on_sqlite
+def test_parquet_that_is_not_installed_says_what_to_install(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = api.submit("a")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    answer = api.get(f"/v1/batches/{batch['id']}/results?format=parquet")
+    assert "overnight[parquet]" in refused(answer, 422, "format")
 
 
 def test_one_job_shows_its_calls_and_attempts(api: Api) -> None:

@@ -97,3 +97,38 @@ def test_a_place_that_cannot_be_written_is_named(
     api.answer(ROUTE, httpx.Response(200, content=lines(job())))
     assert overnight("results", "batch_1", "-o", str(tmp_path)) == ExitCode.FAILED
     assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_is_saved_whole_or_not_at_all(
+    overnight: Overnight, api: FakeApi, tmp_path: Path, form: str
+) -> None:
+    place = tmp_path / f"out.{form}"
+    api.answer(ROUTE, httpx.Response(200, content=b"a\r\nb"))
+    assert overnight("results", "batch_1", "--format", form, "-o", str(place)) == ExitCode.DONE
+    assert place.read_bytes() == b"a\r\nb"
+    assert api.journal[-1].url.params["format"] == form
+    api.answer(ROUTE, {"error": {"type": "not_found", "message": "no"}}, status=404)
+    assert overnight("results", "batch_1", "--format", form, "-o", str(place)) == ExitCode.FAILED
+    assert place.read_bytes() == b"a\r\nb"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [place.name]
+
+
+def test_a_format_that_is_none_is_a_usage_error(overnight: Overnight, api: FakeApi) -> None:
+    assert overnight("results", "batch_1", "--format", "xlsx") == ExitCode.USAGE
+    assert api.journal == []
+
+
+def test_variants_stand_side_by_side(
+    overnight: Overnight, api: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = [{"label": "a", "score": 7.0}, {"label": "b", "score": 9.0}]
+    failed = answer_of("b", None) | {"state": "failed", "error": {"reason": "timed_out"}}
+    second = job(custom_id="q2", verdict=None, completions=[answer_of("a", "Yes."), failed])
+    first = job(verdict={"winner": "b", "scores": scores})
+    api.answer(ROUTE, httpx.Response(200, content=lines(first, second)))
+    assert overnight("results", "batch_1", "--table") == ExitCode.DONE
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["job", "a", "b"]
+    assert rows[0].split() == ["q1", "[7.0]", "Answer", "of", "a.", "[9.0]", "Answer", "of", "b."]
+    assert rows[1].split() == ["q2", "Yes.", "(timed_out)"]
