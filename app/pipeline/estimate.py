@@ -19,6 +19,7 @@ from app.domain.prompt import ModelRef, Prompt
 from app.domain.states import Billed, Role
 from app.models import Lane
 from app.modes.registry import mode_for
+from app.pipeline.account_plan import account_plan
 from app.pipeline.doubts import (
     Problem,
     lane_problems,
@@ -33,7 +34,7 @@ from app.pipeline.rehearsal import Asked, mean_prompt, rehearse, tokens_of
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission
 from app.pipeline.templates import MessagesTemplate
-from app.pipeline.variants import make_plan, prompt_check
+from app.pipeline.variants import prompt_check
 from app.pipeline.worst import batch_worst_nanos
 
 _INPUT_LOW, _INPUT_HIGH = 0.7, 1.5
@@ -105,7 +106,8 @@ def estimate(services: Services, submission: Submission) -> Estimate:
         InvalidRequestError: it is wrong in a way that leaves nothing to estimate.
     """
     body = submission.body
-    plan = make_plan(body)
+    with services.store.read() as session:
+        plan = account_plan(session, submission.account_id, body)
     template = None if body.template is None else MessagesTemplate(body.template)
     spool = spool_lines(submission.lines, Rules(prompt_check(plan), template))
     try:

@@ -11,6 +11,7 @@ from app.domain.prompt import Params, Variant
 from app.domain.states import LaneState, Role
 from app.models import Lane
 from app.providers import registry
+from app.providers.aggregator import AGGREGATOR, aggregator_for
 
 
 def lanes_for(session: Session, account_id: str, providers: Iterable[str]) -> dict[str, Lane]:
@@ -78,7 +79,15 @@ def require_lanes(session: Session, account_id: str, named: Sequence[Named]) -> 
         if lane is None or lane.state == LaneState.CLOSED:
             raise InvalidRequestError(
                 f"{param}: there is no key for {provider!r}; add one with "
-                f"`overnight keys set {provider}` or PUT /v1/settings/keys/{provider}",
+                f"`overnight keys set {provider}` or PUT /v1/settings/keys/{provider}"
+                f"{_or_aggregator(variant)}",
                 param=param,
             )
     return lanes
+
+
+def _or_aggregator(variant: Variant) -> str:
+    """That a key of the aggregator would do as well, where it would."""
+    if aggregator_for(variant.ref.provider, variant.ref.model) is None:
+        return ""
+    return f"; or one for {AGGREGATOR!r}, which serves it, too"

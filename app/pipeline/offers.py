@@ -9,11 +9,13 @@ from sqlmodel import Session, col, select
 from app.billing.catalogue import listed_models
 from app.billing.pricing import Price, price_of
 from app.domain.money import nanos_to_dollars
+from app.domain.prompt import ModelRef
 from app.domain.states import LaneState
 from app.models import Lane
 from app.pipeline.lanes import lanes_for
 from app.pipeline.services import Services
 from app.providers import registry, simulated
+from app.providers.aggregator import AGGREGATOR, aggregator_for, serves
 
 _NANOS_PER_MICRO = 1000
 #: What the price list has beside models that answer in chat, and patterns of names.
@@ -31,12 +33,17 @@ class PriceOffer(msgspec.Struct, frozen=True):
 
 
 class ModelOffer(msgspec.Struct, frozen=True):
-    """A model that can be called now. `price` is null where nobody lists one."""
+    """A model that can be called now. `price` is null where nobody lists one.
+
+    `via` is the aggregator, where its key is used for want of one for the provider; the price
+    is then the aggregator's.
+    """
 
     model: str
     provider: str
     key: str
     price: PriceOffer | None
+    via: str | None = None
 
 
 class ProviderOffer(msgspec.Struct, frozen=True):
@@ -52,6 +59,7 @@ class ProviderOffer(msgspec.Struct, frozen=True):
     state: str | None
     models_listed: bool
     reason: str | None
+    via: str | None = None
 
 
 class Offers(msgspec.Struct, frozen=True):
@@ -66,12 +74,13 @@ def offers(services: Services, account_id: str) -> Offers:
     with services.store.read() as session:
         names = [*registry.known_providers(), *_custom_providers(session, account_id)]
         lanes = lanes_for(session, account_id, names)
-    providers = [_provider_offer(name, lanes.get(name)) for name in names]
+    aggregator = lanes.get(AGGREGATOR)
+    providers = [_provider_offer(name, lanes.get(name), aggregator) for name in names]
     models = [
         offer
         for one in providers
         if one.key is not None and one.state == LaneState.OPEN
-        for offer in _model_offers(one.provider, one.key)
+        for offer in _model_offers(one.provider, one.key, one.via)
     ]
     return Offers(models, providers)
 
@@ -85,13 +94,17 @@ def _custom_providers(session: Session, account_id: str) -> Sequence[str]:
     ).all()
 
 
-def _provider_offer(provider: str, lane: Lane | None) -> ProviderOffer:
+def _provider_offer(provider: str, lane: Lane | None, aggregator: Lane | None) -> ProviderOffer:
     is_listed = not registry.is_custom(provider)
     if provider == registry.SIMULATED:
         # Its lane is made when it is first asked.
         return ProviderOffer(provider, "none", LaneState.OPEN.value, is_listed, None)
     if lane is None or lane.state == LaneState.CLOSED:
         missing = f"there is no key: PUT /v1/settings/keys/{provider}"
+        if aggregator is not None and aggregator.state == LaneState.OPEN and serves(provider):
+            told = f"there is no key for it, so its models go through {AGGREGATOR}"
+            billed = aggregator.billed
+            return ProviderOffer(provider, billed, aggregator.state, is_listed, told, AGGREGATOR)
         return ProviderOffer(provider, None, None, is_listed, missing)
     reason = None if is_listed else f"any model that the server has, as {provider}/<model>"
     if lane.state == LaneState.PARKED:
@@ -99,12 +112,13 @@ def _provider_offer(provider: str, lane: Lane | None) -> ProviderOffer:
     return ProviderOffer(provider, lane.billed, lane.state, is_listed, reason)
 
 
-def _model_offers(provider: str, key: str) -> Iterator[ModelOffer]:
+def _model_offers(provider: str, key: str, via: str | None) -> Iterator[ModelOffer]:
     names = simulated.MODELS if provider == registry.SIMULATED else listed_models(provider)
     for name in names:
-        price = price_of(provider, name)
+        ref = ModelRef(provider, name) if via is None else aggregator_for(provider, name)
+        price = None if ref is None else price_of(ref.provider, ref.model)
         if price is not None and not _NOT_CHAT.search(name):
-            yield ModelOffer(f"{provider}/{name}", provider, key, _price_offer(price))
+            yield ModelOffer(f"{provider}/{name}", provider, key, _price_offer(price), via)
 
 
 def _price_offer(price: Price) -> PriceOffer:

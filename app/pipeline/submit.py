@@ -26,13 +26,14 @@ from app.models import (
     Lane,
     StoredText,
 )
+from app.pipeline.account_plan import account_plan
 from app.pipeline.calls import TEXT_COLUMNS
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import RawLine, Rules, Spool, spool_lines
 from app.pipeline.services import Services
 from app.pipeline.templates import MessagesTemplate
-from app.pipeline.variants import make_plan, prompt_check
+from app.pipeline.variants import prompt_check
 from app.pipeline.worst import batch_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
@@ -79,7 +80,8 @@ def submit(services: Services, submission: Submission) -> Submitted:
     known = _known(services.store, submission)
     if known is not None:
         return Submitted(known, created=False)
-    plan = make_plan(submission.body)
+    with services.store.read() as session:
+        plan = account_plan(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
     given = submission.body.template

@@ -93,11 +93,6 @@ def _takes_temperature(ref: ModelRef) -> bool:
 def _mesh_spec(body: BatchBody, defaults: Params, models: Sequence[Variant]) -> MeshSpec | None:
     if body.mesh is None:
         return None
-    if body.mesh.strategy == "latency":
-        raise InvalidRequestError(
-            "mesh.strategy: latency is not supported yet; list the models in the order you want",
-            param="mesh.strategy",
-        )
     fallback = _variants(body.mesh.fallback, defaults, 1, "mesh.fallback")
     order: tuple[str, ...] = ()
     if body.mesh.strategy == "cost":

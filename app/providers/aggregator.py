@@ -31,6 +31,11 @@ _DAY = re.compile(r"-20\d{6}$")
 _VERSION = re.compile(r"(?<=-)(\d+)-(\d+)(?=-|$)")
 
 
+def serves(provider: str) -> bool:
+    """Whether the aggregator has models of this vendor."""
+    return provider in _AUTHORS
+
+
 def aggregator_for(provider: str, model: str) -> ModelRef | None:
     """The same model with the aggregator; None where no name of it follows from this one."""
     author = _AUTHORS.get(provider)
