@@ -9,6 +9,7 @@ from app.domain.states import BatchState
 from app.models import Batch
 from app.modes.registry import mode_for
 from app.pipeline.calls import BatchContext, JobCalls, insert_calls, load_context
+from app.pipeline.record import hint_jobs
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 
@@ -20,7 +21,7 @@ _CHUNK_SQLITE = 250
 _TO_PLAN = """
 SELECT job.id, job.position, t.body FROM job
 JOIN stored_text t ON t.owner_id = job.id AND t.kind = 'prompt'
-WHERE job.batch_id = :batch AND job.state = 'queued'
+WHERE job.batch_id = :batch AND job.state = 'queued' AND job.position < :until
 ORDER BY job.position LIMIT :n {lock_job}
 """
 _START_JOBS = """
@@ -30,7 +31,8 @@ FROM {rows(id text, n int)} WHERE job.id = d.id
 #: Not a row of it changes where the batch was cancelled or paused in the meantime.
 _START_BATCH = """
 UPDATE batch SET state = 'running', started_at = COALESCE(started_at, {now}),
-       calls_total = calls_total + :calls
+       calls_total = calls_total + :calls, calls_closed = calls_closed + :cached,
+       calls_cached = calls_cached + :cached
 WHERE id = :batch AND state IN ('queued', 'running') AND ending IS NULL AND NOT paused
   AND (not_before IS NULL OR not_before <= {now})
 """
@@ -60,28 +62,32 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     batch = tx.get(Batch, batch_id)
     if batch is None or batch.state not in {BatchState.QUEUED, BatchState.RUNNING}:
         raise _StoppedError
-    jobs = tx.fast(store.sql(_TO_PLAN), {"batch": batch_id, "n": chunk})
+    wanted = {"batch": batch_id, "n": chunk, "until": batch.plan_until}
+    jobs = tx.fast(store.sql(_TO_PLAN), wanted)
     if not jobs:
         return 0
     context = load_context(tx, batch, services.settings.max_tokens_default)
     rounds = [_first_round(context, *job) for job in jobs]
-    lanes = insert_calls(tx, store, context, rounds, store.now(tx))
-    counts = [{"id": job.job_id, "n": len(job.calls)} for job in rounds]
+    made = insert_calls(tx, store, context, rounds, store.now(tx))
+    left = {job.job_id: len(job.calls) - made.cached[job.job_id] for job in rounds}
+    counts = [{"id": id_, "n": n} for id_, n in left.items()]
     tx.run(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
-    _start_batch(tx, store, batch_id, sum(len(job.calls) for job in rounds))
-    for provider, lane_id in lanes:
+    calls = sum(len(job.calls) for job in rounds)
+    _start_batch(tx, store, batch_id, calls=calls, cached=made.cached.total())
+    for provider, lane_id in made.lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
+    hint_jobs(tx, services, batch_id, batch.mode, [id_ for id_, n in left.items() if n == 0])
     return len(jobs)
 
 
 def _first_round(context: BatchContext, job_id: str, position: int, body: str) -> JobCalls:
     prompt = msgspec.json.decode(body, type=Prompt)
-    view = JobView(prompt, context.plan, seed=job_id)
+    view = JobView(prompt, context.plan, seed=context.seed_of(job_id, prompt))
     first = mode_for(context.plan.mode).plan(view)
     return JobCalls(job_id, position, 1, prompt.messages, first.calls)
 
 
-def _start_batch(tx: Tx, store: Store, batch_id: str, calls: int) -> None:
-    result = tx.run(store.sql(_START_BATCH), {"batch": batch_id, "calls": calls})
+def _start_batch(tx: Tx, store: Store, batch_id: str, *, calls: int, cached: int) -> None:
+    result = tx.run(store.sql(_START_BATCH), {"batch": batch_id, "calls": calls, "cached": cached})
     if result.rowcount == 0:
         raise _StoppedError

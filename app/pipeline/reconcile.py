@@ -224,7 +224,11 @@ def _batch_hints(session: Session, batch: Batch, *, now: datetime) -> list[Hint]
         return [Hint(Step.FINALIZE, (batch.id,))]
     starts = batch.not_before is None or batch.not_before <= now
     if batch.ending is None and not batch.paused and starts:
-        to_plan = select(Job.id).where(Job.batch_id == batch.id, Job.state == JobState.QUEUED)
+        to_plan = select(Job.id).where(
+            Job.batch_id == batch.id,
+            Job.state == JobState.QUEUED,
+            col(Job.position) < batch.plan_until,
+        )
         if session.exec(to_plan.limit(1)).first() is not None:
             hints.append(Hint(Step.PLAN, (batch.id,)))
     ready = session.exec(
