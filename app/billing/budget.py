@@ -18,6 +18,7 @@ WHERE id = :batch AND state = 'running' AND ending IS NULL AND NOT paused
   AND (cap_nanos IS NULL OR reserved_nanos + spent_nanos + :amount <= cap_nanos)
 RETURNING id
 """
+#: No IS NULL in a RETURNING: SQLite 3.40 takes every column there for one that is never NULL.
 #: `overrun_nanos` is the larger of what was spent beyond the cap and what was captured beyond
 #: the account's credits (see captures.py); both only grow.
 _SETTLE = """
@@ -38,7 +39,7 @@ UPDATE batch SET reserved_nanos = reserved_nanos - c.reserved,
   calls_closed = calls_closed + c.closed
 FROM c WHERE batch.id = c.batch_id
 RETURNING batch.id, CASE WHEN batch.spent_nanos > batch.cap_nanos THEN 1 ELSE 0 END,
-  CASE WHEN batch.ending IS NULL THEN batch.first_left ELSE 0 END
+  batch.ending, batch.first_left
 """
 
 
@@ -102,6 +103,6 @@ def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> Sett
     rows = [{"id": id_, **dict(zip(names, total, strict=True))} for id_, total in totals.items()]
     settled = tx.fast(store.sql(_SETTLE), {"rows": msgspec.json.encode(rows).decode()})
     return Settled(
-        sorted(batch_id for batch_id, is_over, _ in settled if is_over),
-        {batch_id: left for batch_id, _, left in settled if left},
+        sorted(batch_id for batch_id, is_over, _, _ in settled if is_over),
+        {batch_id: left for batch_id, _, ending, left in settled if left and ending is None},
     )

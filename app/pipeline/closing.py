@@ -58,7 +58,7 @@ WHERE job.id = d.id AND job.state = 'queued'
 """
 _COUNT_CALLS = """
 UPDATE batch SET calls_closed = calls_closed + :n WHERE id = :batch
-RETURNING CASE WHEN ending IS NULL THEN first_left ELSE 0 END
+RETURNING ending, first_left
 """
 
 
@@ -121,8 +121,8 @@ def _count_calls(tx: Tx, store: Store, batch_id: str, closed: int) -> int:
     """Add closed calls to their batch's; answers how many of its first calls were left."""
     if not closed:
         return 0
-    left: int = tx.run(store.sql(_COUNT_CALLS), {"batch": batch_id, "n": closed}).scalar_one()
-    return left
+    ending, left = tx.run(store.sql(_COUNT_CALLS), {"batch": batch_id, "n": closed}).one()
+    return left if ending is None else 0
 
 
 @dataclass(frozen=True, slots=True)
