@@ -27,8 +27,6 @@ CALL_COLUMNS = (
     "rank", "fail_fast", "meta", "state", "due_at", "epoch", "attempts", "unknowns", "crash_count",
     "max_tokens", "tokens_bound", "worst_nanos", "created_at",
 )  # fmt: skip
-#: What the calls of a batch with `cache` have beside that.
-_CACHE_COLUMNS = ("cache_key", "closed_at")
 _STATE_AT = CALL_COLUMNS.index("state")
 TEXT_COLUMNS = ("owner_id", "kind", "batch_id", "body")
 #: What the governor counts for the output of a call that has no bound of its own.
@@ -180,21 +178,21 @@ def _insert_cached(
     """Write calls of a batch with `cache`; answers those to be sent, and counts the others."""
     keys = [key for job in jobs for key in keys_of(context.asked_by(job))]
     found = find_answers(tx, store, context.batch.account_id, keys)
-    queued, rows = [], []
+    queued, answered = [], []
     sources: dict[str, str] = {}
     cached: Counter[str] = Counter()
     for row, key in zip(calls, keys, strict=True):
         source = found.get(key)
         if source is None:
-            queued.append(row)
-            rows.append((*row, key, None))
+            queued.append((*row, key))
         else:
             # It has no key: an answer is found where it was given, not where it was copied to.
             now = row[-1]
-            rows.append((*row[:_STATE_AT], "succeeded", *row[_STATE_AT + 1 :], None, now))
+            answered.append((*row[:_STATE_AT], "succeeded", *row[_STATE_AT + 1 :], now))
             sources[row[0]] = source
             cached[row[1]] += 1
-    store.insert_rows(tx, Call, (*CALL_COLUMNS, *_CACHE_COLUMNS), rows)
+    store.insert_rows(tx, Call, (*CALL_COLUMNS, "cache_key"), queued)
+    store.insert_rows(tx, Call, (*CALL_COLUMNS, "closed_at"), answered)
     copy_answers(tx, store, sources)
     return queued, cached
 

@@ -14,8 +14,8 @@ def notes_on(view: ReportView, *, ending: str | None, cached: int = 0) -> Report
     notes = [*_about_state(view, ending), *_about_rows(view), *_about_money(view)]
     if cached:
         notes.append(
-            f"{_count(cached, 'answer')} of earlier calls were used again: they cost nothing "
-            "here, and are in no latency and no count of tokens."
+            f"Used again: {_count(cached, 'answer')} of earlier calls. They cost nothing here, "
+            "and are in no latency and no count of tokens."
         )
     return msgspec.structs.replace(view, notes=notes)
 
