@@ -4,6 +4,7 @@ import os
 from importlib.resources import files
 from typing import Any
 
+from api.cli.demo_modes import show_modes
 from api.cli.demo_receiver import Receiver, receiver
 from api.cli.demo_system import Facts, check, demo_system
 from api.cli.inputs import jobs_of_lines
@@ -38,7 +39,9 @@ def show_simulated(jobs_max: int | None) -> Facts:
         secret = client.get("/v1/webhooks/secret")["secret"]
         with receiver(secret) as endpoint:
             print(f"It runs on {client.url}, on a directory of its own, with {workers} workers.")
-            print(f"{len(prompts)} prompts x {len(CONTESTANTS)} models, {len(JUDGES)} judges:")
+            print(
+                f"Judge: {len(prompts)} prompts, {len(CONTESTANTS)} models, {len(JUDGES)} judges."
+            )
             submitted = send(client, body_of_demo(prompts, endpoint.url))
             batch = follow(client, submitted["id"])
             print(summary_of(batch) + "\n")
@@ -46,11 +49,12 @@ def show_simulated(jobs_max: int | None) -> Facts:
             show_report(report, planted_qualities())
             check_batch(batch, len(prompts))
             check_order(report)
+            batches = [batch, *show_modes(client, prompts, endpoint)]
             check_webhook(endpoint, batch["id"])
             return {
-                "batches": 1,
-                "jobs": batch["counts"]["jobs"]["succeeded"],
-                "calls": batch["counts"]["calls"]["closed"],
+                "batches": len(batches),
+                "jobs": sum(one["counts"]["jobs"]["succeeded"] for one in batches),
+                "calls": sum(one["counts"]["calls"]["closed"] for one in batches),
                 "webhooks_verified": len(endpoint.verified),
             }
 

@@ -95,7 +95,8 @@ def words_of(batch: Batch) -> str:
     calls, eta_s = batch["counts"]["calls"], batch["eta_s"]
     is_running = batch["state"] == "running"
     parts = [] if is_running else [batch["state"]]
-    parts.append(f"{calls['closed']}/{calls['total']} calls")
+    cached = f", {calls['cached']} cached" if calls.get("cached") else ""
+    parts.append(f"{calls['closed']}/{calls['total']} calls{cached}")
     cost = batch["cost"]
     if cost["spent_nanos"] or not cost["unpriced_calls"]:
         parts.append(about_dollars(cost["spent_nanos"]))
@@ -105,10 +106,20 @@ def words_of(batch: Batch) -> str:
     waits = batch["waiting_on"]
     if waits:
         until = f" until {waits['until']}" if waits.get("until") else ""
-        parts.append(f"waits: {waits['reason'].replace('_', ' ')}{until}")
+        parts.append(f"waits: {_waits_for(batch)}{until}")
+    elif batch.get("sample") is not None:
+        left = "" if eta_s is None else f", about {span(eta_s)} left"
+        parts.append(f"sample of {batch['sample']} jobs{left}")
     elif eta_s is not None and is_running:
         parts.append(f"about {span(eta_s)} left")
     return " · ".join(parts)
+
+
+def _waits_for(batch: Batch) -> str:
+    reason: str = batch["waiting_on"]["reason"]
+    if reason == "sample":
+        return f"the sample of {batch['sample']} jobs is done; `overnight resume {batch['id']}`"
+    return reason.replace("_", " ")
 
 
 def closed_jobs(batch: Batch) -> int:

@@ -20,10 +20,7 @@ DEPTH_MAX = 64
 
 #: Fields that are documented and not honoured yet, each with the values that ask for nothing.
 _LATER: dict[str, tuple[Any, ...]] = {
-    "cache": (None, False),
     "retention": (None, "keep"),
-    "sample": (None,),
-    "stop_if_failed_percent": (None,),
 }
 _LATER_SCORING = "pairwise"
 #: What pydantic adds to the path of a field that may be one of several shapes.

@@ -6,6 +6,7 @@ sent, and that is flagged as an overrun.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,7 @@ WHERE id = :batch AND state = 'running' AND ending IS NULL AND NOT paused
   AND (cap_nanos IS NULL OR reserved_nanos + spent_nanos + :amount <= cap_nanos)
 RETURNING id
 """
+#: No IS NULL in a RETURNING: SQLite 3.40 takes every column there for one that is never NULL.
 #: `overrun_nanos` is the larger of what was spent beyond the cap and what was captured beyond
 #: the account's credits (see captures.py); both only grow.
 _SETTLE = """
@@ -36,7 +38,8 @@ UPDATE batch SET reserved_nanos = reserved_nanos - c.reserved,
   possible_duplicate_nanos = possible_duplicate_nanos + c.duplicate,
   calls_closed = calls_closed + c.closed
 FROM c WHERE batch.id = c.batch_id
-RETURNING batch.id, CASE WHEN batch.spent_nanos > batch.cap_nanos THEN 1 ELSE 0 END
+RETURNING batch.id, CASE WHEN batch.spent_nanos > batch.cap_nanos THEN 1 ELSE 0 END,
+  batch.ending, batch.first_left
 """
 
 
@@ -71,12 +74,20 @@ def reserve(tx: Tx, store: Store, batch_id: str, amount_nanos: int) -> bool:
     return bool(tx.fast(store.sql(_RESERVE), {"batch": batch_id, "amount": amount_nanos}))
 
 
-def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> list[str]:
-    """Move a group's reservations to what was really spent, batches locked in order of id.
+class Settled(NamedTuple):
+    """What the batches' rows said on the way.
 
-    Returns:
-        The batches that have now spent more than their cap.
+    Attributes:
+        overrun: the batches that have now spent more than their cap.
+        first_left: of batches that count their first calls, how many have not ended before.
     """
+
+    overrun: list[str]
+    first_left: dict[str, int]
+
+
+def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> Settled:
+    """Move a group's reservations to what was really spent, batches locked in order of id."""
     totals: dict[str, list[int]] = {}
     for one in settlements:
         total = totals.setdefault(one.batch_id, [0] * 6)
@@ -87,8 +98,11 @@ def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> list
         total[4] += one.possible_duplicate_nanos
         total[5] += one.calls_closed
     if not totals:
-        return []
+        return Settled([], {})
     names = ("reserved", "spent", "unpriced", "unknowns", "duplicate", "closed")
     rows = [{"id": id_, **dict(zip(names, total, strict=True))} for id_, total in totals.items()]
     settled = tx.fast(store.sql(_SETTLE), {"rows": msgspec.json.encode(rows).decode()})
-    return sorted(batch_id for batch_id, is_over in settled if is_over)
+    return Settled(
+        sorted(batch_id for batch_id, is_over, _, _ in settled if is_over),
+        {batch_id: left for batch_id, _, ending, left in settled if left and ending is None},
+    )

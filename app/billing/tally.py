@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from app.domain.ids import job_range
-from app.domain.states import CALL_CLOSED, CallState
+from app.domain.states import CALL_CLOSED, Billed, CallState
 from app.models import Batch, Call, Lane, UsageRollup, UsageRow
 
 _GROWTH = log(1.1)
@@ -92,6 +92,9 @@ def tally_batch(session: Session, batch: Batch) -> dict[Key, Tally]:
         if tally is None:
             tally = tallies[key] = Tally()
         _count(tally, *rest)
+        # An earlier answer that was taken again took no time.
+        if billed == Billed.CACHED:
+            tally.latencies.clear()
     return tallies
 
 

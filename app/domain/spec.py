@@ -88,6 +88,9 @@ class BatchBody(_Body):
     priority: int = Field(default=5, ge=0, le=9)
     not_before: AwareDatetime | None = None
     deadline: str | None = "24h"
+    sample: int | None = Field(default=None, ge=1, le=1_000_000)
+    stop_if_failed_percent: int | None = Field(default=None, ge=1, le=99)
+    cache: bool = False
     at_most_once: bool = False
     webhook: WebhookBody | None = None
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)

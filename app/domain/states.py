@@ -80,6 +80,7 @@ class Billed(StrEnum):
 
     BYOK = "byok"
     CREDITS = "credits"
+    CACHED = "cached"  # nobody: an earlier answer was used again, and nothing was sent
 
 
 class EndReason(StrEnum):
@@ -88,6 +89,7 @@ class EndReason(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     BUDGET_EXHAUSTED = "budget_exhausted"
+    TOO_MANY_FAILED = "too_many_failed"  # more of its first calls than `stop_if_failed_percent`
 
 
 BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {

@@ -62,7 +62,7 @@ class Lane(Table, table=True):
     __tablename__ = "lane"
     __table_args__ = (
         check_state("state", LaneState),
-        check_state("billed", Billed),
+        check_state("billed", (Billed.BYOK, Billed.CREDITS)),
         Index("uq_lane_account_provider", "account_id", "provider", unique=True),
         Index(
             "uq_lane_platform",

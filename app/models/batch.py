@@ -41,7 +41,12 @@ class Batch(Table, table=True):
     priority: int = 5
     interactive: bool = False  # set by doors that wait for the answer, never by a client
     paused: bool = False
+    paused_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    paused_s: int = 0  # for how long it was paused before, altogether
+    # So many of its jobs, the first, are planned; the rest once it is resumed, which sets None.
+    sample: int | None = None
     at_most_once: bool = False
+    cache: bool = False  # its calls may take the answers of earlier ones, and give theirs
     retry_of: str | None = Field(default=None, sa_type=Id)
     input_file_id: str | None = Field(default=None, sa_type=Id)
 
@@ -61,6 +66,11 @@ class Batch(Table, table=True):
     jobs_expired: int = 0
     calls_total: int = 0
     calls_closed: int = 0
+    calls_cached: int = 0  # closed with an earlier answer, and never sent
+
+    stop_if_failed_percent: int | None = None
+    first_left: int = 0  # of the first calls that decide on that, how many have not ended yet
+    first_failed: int = 0  # and how many of the others failed
 
     # The budget, for BYOK and credits alike. `reserved` is what calls in `sending` may cost.
     cap_nanos: int | None = Field(default=None, sa_type=Nanos)
@@ -72,6 +82,21 @@ class Batch(Table, table=True):
     unpriced_calls: int = 0
     unknown_attempts: int = 0
     possible_duplicate_nanos: int = Field(default=0, sa_type=Nanos)
+
+    @property
+    def jobs_closed(self) -> int:
+        """How many of its jobs are closed, however they ended."""
+        return self.jobs_succeeded + self.jobs_failed + self.jobs_cancelled + self.jobs_expired
+
+    @property
+    def plan_until(self) -> int:
+        """The position from which on no job is planned yet."""
+        return self.jobs_total if self.sample is None else self.sample
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether its sample is done, and the rest waits for `resume`."""
+        return self.sample is not None and self.jobs_closed >= self.sample
 
 
 class BatchSpec(Table, table=True):

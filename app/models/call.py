@@ -34,6 +34,13 @@ class Call(Table, table=True):
             sqlite_where=text("worker_id IS NOT NULL"),
             postgresql_where=text("worker_id IS NOT NULL"),
         ),
+        Index(
+            "ix_call_cache_key",
+            "account_id",
+            "cache_key",
+            sqlite_where=text("cache_key IS NOT NULL"),
+            postgresql_where=text("cache_key IS NOT NULL"),
+        ),
     )
 
     id: str = Field(sa_type=Id, primary_key=True)
@@ -48,6 +55,8 @@ class Call(Table, table=True):
     rank: int  # the job's position: jobs that have begun end first
     fail_fast: bool = False  # what could be tried again ends it: its mode has another to try
     meta: str | None = Field(default=None, sa_type=LongText)
+    # Says what it asks, so that its answer is found again; only where its batch has `cache`.
+    cache_key: str | None = Field(default=None, sa_type=Id)
 
     state: str = Field(default=CallState.QUEUED.value, sa_type=Word)
     due_at: datetime = Field(sa_type=UTCDateTime)

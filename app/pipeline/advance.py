@@ -19,7 +19,16 @@ from app.domain.prompt import Messages, Prompt
 from app.domain.states import CallState, EndReason, JobState, Role
 from app.models import Batch, StoredText, StoredVerdict
 from app.modes.registry import mode_for
-from app.pipeline.calls import TEXT_COLUMNS, BatchContext, JobCalls, insert_calls, load_context
+from app.pipeline.calls import (
+    TEXT_COLUMNS,
+    BatchContext,
+    Inserted,
+    JobCalls,
+    insert_calls,
+    load_context,
+)
+from app.pipeline.record import hint_jobs
+from app.pipeline.sample import end_sample
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 
@@ -57,11 +66,13 @@ FROM {rows(id text, state text, round int, n int, reason text, message text, clo
 WHERE job.id = d.id
 """
 _COUNT_BATCH = """
-UPDATE batch SET calls_total = calls_total + :calls, jobs_succeeded = jobs_succeeded + :succeeded,
+UPDATE batch SET calls_total = calls_total + :calls, calls_closed = calls_closed + :cached,
+  calls_cached = calls_cached + :cached, jobs_succeeded = jobs_succeeded + :succeeded,
   jobs_failed = jobs_failed + :failed, jobs_cancelled = jobs_cancelled + :cancelled,
   jobs_expired = jobs_expired + :expired
 WHERE id = :batch
-RETURNING jobs_total - jobs_succeeded - jobs_failed - jobs_cancelled - jobs_expired, ending
+RETURNING jobs_total - jobs_succeeded - jobs_failed - jobs_cancelled - jobs_expired, ending,
+  jobs_total - sample
 """
 _ROLES = {role.value: role for role in Role}
 _CALL_STATES = {state.value: state for state in CallState}
@@ -70,6 +81,7 @@ JOB_END = {
     EndReason.CANCELLED: JobState.CANCELLED,
     EndReason.EXPIRED: JobState.EXPIRED,
     EndReason.BUDGET_EXHAUSTED: JobState.FAILED,
+    EndReason.TOO_MANY_FAILED: JobState.CANCELLED,
 }
 
 
@@ -162,20 +174,31 @@ def _ids(ids: Iterable[str]) -> str:
 
 
 _NO_PROMPT = Prompt([])
+_NO_CALLS = Inserted(set(), Counter())
 
 
 def _decide(context: BatchContext, mode: Mode, job: _Job, material: _Material) -> Decision:
     prompt = material.prompts.get(job.id, _NO_PROMPT)
-    view = JobView(prompt, context.plan, seed=job.id)
-    answer = mode.advance(view, material.results[job.id])
+    view = JobView(prompt, context.plan, seed=context.seed_of(job.id, prompt))
+    results = material.results[job.id]
+    answer = mode.advance(view, results)
     if isinstance(answer, Outcome):
         state = JobState.SUCCEEDED if answer.succeeded else JobState.FAILED
-        if not answer.succeeded and context.batch.ending:
+        if not answer.succeeded and _was_cut_short(context.batch, results):
             return _ended(context.batch, job)
         return Decision(job, state, answer.reason, answer.message, outcome=answer)
     if context.batch.ending:
         return _ended(context.batch, job)
     return Decision(job, JobState.RUNNING, next=_next_round(job, prompt.messages, answer))
+
+
+def _was_cut_short(batch: Batch, results: Sequence[CallResult]) -> bool:
+    """Whether a call was not made because the batch ended; else its job ended by itself."""
+    return batch.ending is not None and any(
+        result.state in {CallState.CANCELLED, CallState.EXPIRED}
+        or result.error_reason == batch.ending
+        for result in results
+    )
 
 
 def _next_round(job: _Job, prompt: Messages, answer: Round) -> JobCalls:
@@ -191,27 +214,37 @@ def _apply(
     tx: Tx, services: Services, context: BatchContext, decisions: Sequence[Decision]
 ) -> None:
     store = services.store
-    rows = [_job_row(one) for one in decisions]
+    batch = context.batch
+    rounds = [one.next for one in decisions if one.next is not None]
+    made = insert_calls(tx, store, context, rounds, store.now(tx)) if rounds else _NO_CALLS
+    rows = [_job_row(one, made.cached[one.job.id]) for one in decisions]
     tx.fast(store.sql(_SET_JOBS), {"rows": _encode(rows)})
     _insert_outcomes(tx, store, decisions)
-    rounds = [one.next for one in decisions if one.next is not None]
-    lanes = insert_calls(tx, store, context, rounds, store.now(tx)) if rounds else set()
     states = Counter(one.state for one in decisions if one.next is None)
     calls = sum(len(one.calls) for one in rounds)
-    count_jobs(tx, services, context.batch.id, states, calls)
-    for provider, lane_id in lanes:
+    count_jobs(tx, services, batch.id, states, calls=calls, cached=made.cached.total())
+    for provider, lane_id in made.lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
+    done = [one.job_id for one in rounds if made.cached[one.job_id] == len(one.calls)]
+    hint_jobs(tx, services, batch.id, batch.mode, done)
 
 
 def count_jobs(
-    tx: Tx, services: Services, batch_id: str, closed: Counter[JobState], calls: int = 0
+    tx: Tx,
+    services: Services,
+    batch_id: str,
+    closed: Counter[JobState],
+    *,
+    calls: int = 0,
+    cached: int = 0,
 ) -> None:
-    """Add closed jobs and new calls to the batch's counters; finalize it if no job is open."""
-    left, ending = tx.run(
+    """Add closed jobs and new calls to the batch's counters; say so if that is all it does now."""
+    left, ending, left_by_sample = tx.run(
         services.store.sql(_COUNT_BATCH),
         {
             "batch": batch_id,
             "calls": calls,
+            "cached": cached,
             "succeeded": closed[JobState.SUCCEEDED],
             "failed": closed[JobState.FAILED],
             "cancelled": closed[JobState.CANCELLED],
@@ -220,18 +253,20 @@ def count_jobs(
     ).one()
     if left == 0:
         send_after_commit(tx, services.queue, Step.FINALIZE, batch_id)
+    elif ending is None and left == left_by_sample:
+        end_sample(tx, services, batch_id)
     elif ending is not None and calls:
         # It ended while this round was written: what was just queued is closed with the rest.
         send_after_commit(tx, services.queue, Step.RECONCILE)
 
 
-def _job_row(one: Decision) -> dict[str, Any]:
+def _job_row(one: Decision, cached: int) -> dict[str, Any]:
     goes_on = one.next is not None
     return {
         "id": one.job.id,
         "state": one.state.value,
         "round": one.job.round + int(goes_on),
-        "n": len(one.next.calls) if one.next is not None else 0,
+        "n": len(one.next.calls) - cached if one.next is not None else 0,
         "reason": one.reason,
         "message": one.message,
         "closes": int(not goes_on),

@@ -1,9 +1,11 @@
 """Turns a mode's planned calls into rows: bounds and prices fixed, queued and announced."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlmodel import Session
@@ -13,10 +15,11 @@ from app.billing.pricing import price_of
 from app.db import Store, Tx
 from app.domain.ids import Prefix, new_ids
 from app.domain.plan import Plan, PlannedCall
-from app.domain.prompt import Messages, Params
+from app.domain.prompt import Messages, Params, Prompt
 from app.domain.states import Billed, Role
 from app.models import Batch, BatchSpec, Call, Lane, StoredText
 from app.pipeline.lanes import lanes_for, params_of, variants_of
+from app.pipeline.reuse import Asked, copy_answers, find_answers, keys_of
 from app.providers.registry import needs_bound as needs_bound_always
 
 CALL_COLUMNS = (
@@ -24,6 +27,7 @@ CALL_COLUMNS = (
     "rank", "fail_fast", "meta", "state", "due_at", "epoch", "attempts", "unknowns", "crash_count",
     "max_tokens", "tokens_bound", "worst_nanos", "created_at",
 )  # fmt: skip
+_STATE_AT = CALL_COLUMNS.index("state")
 TEXT_COLUMNS = ("owner_id", "kind", "batch_id", "body")
 #: What the governor counts for the output of a call that has no bound of its own.
 OUTPUT_TOKENS_GUESS = 1024
@@ -73,6 +77,28 @@ class BatchContext:
         )
         return params.max_tokens or (self.max_tokens_default if needs_bound else None)
 
+    def seed_of(self, job_id: str, prompt: Prompt) -> str:
+        """What a job's lots are drawn from: its id; under `cache`, what it asks.
+
+        So that a judge of the same answers to the same prompt is asked the same again. The
+        account's id is in it, for what nobody who answers knows.
+        """
+        if not self.batch.cache:
+            return job_id
+        asked = msgspec.json.encode((self.batch.account_id, prompt))
+        return hashlib.sha256(asked).hexdigest()
+
+    def asked_by(self, job: "JobCalls") -> list[Asked]:
+        """What each of a job's calls asks, with all that is sent."""
+        asked = []
+        for planned in job.calls:
+            lane = self.lanes[planned.ref.provider]
+            bound = self.bound_of(planned.params, lane)
+            params = msgspec.structs.replace(planned.params, max_tokens=bound)
+            messages = job.prompt if planned.messages is None else planned.messages
+            asked.append(Asked(lane.provider, lane.base_url, planned.ref.model, params, messages))
+        return asked
+
 
 def load_context(session: Session, batch: Batch, max_tokens_default: int) -> BatchContext:
     """Read the batch's plan and its lanes."""
@@ -94,10 +120,22 @@ class JobCalls:
     calls: Sequence[PlannedCall]
 
 
+class Inserted(NamedTuple):
+    """What came of writing rounds.
+
+    Attributes:
+        lanes: the (provider, lane) pairs to hint.
+        cached: by job, how many of its calls took an earlier answer and are closed.
+    """
+
+    lanes: set[tuple[str, str]]
+    cached: Counter[str]
+
+
 def insert_calls(
-    tx: Tx, store: Store, context: BatchContext, jobs: Iterable[JobCalls], now: datetime
-) -> set[tuple[str, str]]:
-    """Write the rounds' calls and announce them; answers (provider, lane) pairs to hint."""
+    tx: Tx, store: Store, context: BatchContext, jobs: Sequence[JobCalls], now: datetime
+) -> Inserted:
+    """Write the rounds' calls; announce those that are to be sent, and answer the others."""
     calls: list[tuple[Any, ...]] = []
     texts: list[tuple[str, str, str, str]] = []
     for job in jobs:
@@ -112,7 +150,11 @@ def insert_calls(
                 request = CallRequest(planned.messages, planned.params)
                 body = msgspec.json.encode(request).decode()
                 texts.append((call_id, "request", context.batch.id, body))
-    store.insert_rows(tx, Call, CALL_COLUMNS, calls)
+    cached: Counter[str] = Counter()
+    if context.batch.cache:
+        calls, cached = _insert_cached(tx, store, context, jobs, calls)
+    else:
+        store.insert_rows(tx, Call, CALL_COLUMNS, calls)
     if texts:
         store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
     lane_at, model_at = CALL_COLUMNS.index("lane_id"), CALL_COLUMNS.index("model")
@@ -123,7 +165,36 @@ def insert_calls(
         [(lane, model, context.batch.id, context.batch.account_id, 0) for lane, model in queued],
     )
     lanes = {lane.id: lane.provider for lane in context.lanes.values()}
-    return {(lanes[lane_id], lane_id) for lane_id, _ in queued}
+    return Inserted({(lanes[lane_id], lane_id) for lane_id, _ in queued}, cached)
+
+
+def _insert_cached(
+    tx: Tx,
+    store: Store,
+    context: BatchContext,
+    jobs: Sequence[JobCalls],
+    calls: Sequence[tuple[Any, ...]],
+) -> tuple[list[tuple[Any, ...]], Counter[str]]:
+    """Write calls of a batch with `cache`; answers those to be sent, and counts the others."""
+    keys = [key for job in jobs for key in keys_of(context.asked_by(job))]
+    found = find_answers(tx, store, context.batch.account_id, keys)
+    queued, answered = [], []
+    sources: dict[str, str] = {}
+    cached: Counter[str] = Counter()
+    for row, key in zip(calls, keys, strict=True):
+        source = found.get(key)
+        if source is None:
+            queued.append((*row, key))
+        else:
+            # It has no key: an answer is found where it was given, not where it was copied to.
+            now = row[-1]
+            answered.append((*row[:_STATE_AT], "succeeded", *row[_STATE_AT + 1 :], now))
+            sources[row[0]] = source
+            cached[row[1]] += 1
+    store.insert_rows(tx, Call, (*CALL_COLUMNS, "cache_key"), queued)
+    store.insert_rows(tx, Call, (*CALL_COLUMNS, "closed_at"), answered)
+    copy_answers(tx, store, sources)
+    return queued, cached
 
 
 def _call_row(

@@ -14,17 +14,19 @@ from sqlmodel import col, select
 
 from app.db import Store, Tx
 from app.domain.ids import job_range
-from app.domain.states import CallState, EndReason, JobState
+from app.domain.states import CallState, EndReason, JobState, Role
 from app.models import Batch, Job
 from app.pipeline.advance import JOB_END, count_jobs
-from app.pipeline.record import count_down, hint_ready
+from app.pipeline.record import count_down, end_early, hint_ready
 from app.pipeline.services import Services
+from app.pipeline.stop import count_first
 
 _WINDOW = 500
 CALL_END = {
     EndReason.CANCELLED: CallState.CANCELLED,
     EndReason.EXPIRED: CallState.EXPIRED,
     EndReason.BUDGET_EXHAUSTED: CallState.FAILED,
+    EndReason.TOO_MANY_FAILED: CallState.CANCELLED,
 }
 _CLOSE_CALLS = """
 WITH c AS MATERIALIZED (
@@ -48,7 +50,7 @@ WITH c AS MATERIALIZED (
 UPDATE call SET state = 'failed', reason = :reason, message = :message, closed_at = {now},
   waiting_since = NULL
 FROM c WHERE call.id = c.id
-RETURNING call.job_id, call.batch_id
+RETURNING call.job_id, call.batch_id, call.role
 """
 _CLOSE_JOBS = """
 UPDATE job SET state = d.state, reason = d.reason, closed_at = {now}
@@ -56,7 +58,10 @@ FROM {rows(id text, state text, reason text)}
 WHERE job.id = d.id AND job.state = 'queued'
 """
 _COUNT_QUEUED = "UPDATE batch SET jobs_queued = jobs_queued - :n WHERE id = :batch"
-_COUNT_CALLS = "UPDATE batch SET calls_closed = calls_closed + :n WHERE id = :batch"
+_COUNT_CALLS = """
+UPDATE batch SET calls_closed = calls_closed + :n WHERE id = :batch
+RETURNING ending, first_left
+"""
 
 
 def close_open_work(services: Services, batch_id: str) -> int:
@@ -115,9 +120,12 @@ def _close_unplanned(tx: Tx, services: Services, job_ids: Sequence[str], ending:
     return tx.run(statement, {"rows": msgspec.json.encode(rows).decode()}).rowcount
 
 
-def _count_calls(tx: Tx, store: Store, batch_id: str, closed: int) -> None:
-    if closed:
-        tx.run(store.sql(_COUNT_CALLS), {"batch": batch_id, "n": closed})
+def _count_calls(tx: Tx, store: Store, batch_id: str, closed: int) -> int:
+    """Add closed calls to their batch's; answers how many of its first calls were left."""
+    if not closed:
+        return 0
+    ending, left = tx.run(store.sql(_COUNT_CALLS), {"batch": batch_id, "n": closed}).one()
+    return left if ending is None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +155,15 @@ def close_waiting(services: Services, waiting: Waiting) -> int:
         with services.store.transaction() as tx:
             rows = _close_waiting(tx, services.store, waiting)
             ready = count_down(tx, services.store, Counter(row[0] for row in rows))
-            for batch_id, count in sorted(Counter(row[1] for row in rows).items()):
-                _count_calls(tx, services.store, batch_id, count)
+            left = {
+                batch_id: _count_calls(tx, services.store, batch_id, count)
+                for batch_id, count in sorted(Counter(row[1] for row in rows).items())
+            }
+            failed = [(row[1], True) for row in rows if row[2] == Role.CANDIDATE]
+            stopped = count_first(tx, services.store, left, failed)
             hint_ready(tx, services, ready)
+            if stopped:
+                end_early(tx, services, stopped, EndReason.TOO_MANY_FAILED)
         closed += len(rows)
         if len(rows) < _WINDOW:
             return closed

@@ -38,11 +38,13 @@ def pause(services: Services, account_id: str, batch_id: str) -> None:
         ConflictError: the batch is not queued or running.
     """
     with services.store.transaction() as tx:
-        _open_batch(tx, account_id, batch_id).paused = True
+        batch = _open_batch(tx, account_id, batch_id)
+        batch.paused = True
+        batch.paused_at = batch.paused_at or services.store.now(tx)
 
 
 def resume(services: Services, account_id: str, batch_id: str) -> None:
-    """Go on with a paused batch.
+    """Go on with a paused batch; one whose sample is done goes on with the rest of its jobs.
 
     Raises:
         NotFoundError: the account has no such batch.
@@ -50,7 +52,11 @@ def resume(services: Services, account_id: str, batch_id: str) -> None:
     """
     with services.store.transaction() as tx:
         batch = _open_batch(tx, account_id, batch_id)
-        batch.paused = False
+        if batch.is_sampled:
+            batch.sample = None
+        if batch.paused_at is not None:
+            batch.paused_s += round((services.store.now(tx) - batch.paused_at).total_seconds())
+        batch.paused, batch.paused_at = False, None
         send_after_commit(tx, services.queue, Step.PLAN, batch.id)
         for lane in tx.exec(
             select(Lane).join(Backlog, col(Backlog.lane_id) == Lane.id)

@@ -51,8 +51,7 @@ def _locked(tx: Tx, batch_id: str) -> Batch | None:
 
 
 def _is_done(batch: Batch) -> bool:
-    closed = batch.jobs_succeeded + batch.jobs_failed + batch.jobs_cancelled + batch.jobs_expired
-    return batch.state not in BATCH_CLOSED and closed == batch.jobs_total
+    return batch.state not in BATCH_CLOSED and batch.jobs_closed == batch.jobs_total
 
 
 def _close(tx: Tx, services: Services, batch: Batch) -> None:
@@ -72,6 +71,8 @@ def _final_state(session: Session, batch: Batch) -> BatchState:
         return BatchState.CANCELLED
     if batch.ending == EndReason.EXPIRED:
         return BatchState.EXPIRED
+    if batch.ending == EndReason.TOO_MANY_FAILED:
+        return BatchState.FAILED
     if batch.jobs_succeeded == 0 and not _ever_sent(session, batch.id):
         return BatchState.FAILED
     return BatchState.COMPLETED

@@ -8,7 +8,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from app.domain.prompt import ModelRef
-from app.domain.states import Role
+from app.domain.states import Billed, Role
 from app.models import Batch, UsageRow
 
 _BATCHES = 20
@@ -91,7 +91,9 @@ def habits_of(session: Session, account_id: str) -> Habits:
     seen: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
     for batch_id in batches:
         rows = session.exec(
-            select(UsageRow).where(UsageRow.batch_id == batch_id).limit(_ROWS_PER_BATCH)
+            select(UsageRow)
+            .where(UsageRow.batch_id == batch_id, UsageRow.billed != Billed.CACHED)
+            .limit(_ROWS_PER_BATCH)
         )
         for row in rows:
             key = (row.provider, row.model, row.role)

@@ -24,6 +24,10 @@ _LAWS = {
     (4, "a call has a completion if and only if it succeeded or was refused"): """
         SELECT call.id FROM call LEFT JOIN completion ON completion.call_id = call.id
         WHERE (completion.call_id IS NOT NULL) <> (call.state IN ('succeeded', 'refused'))""",
+    (4, "an answer that was used again cost nothing, and its call was never sent"): """
+        SELECT call.id FROM usage JOIN call ON call.id = usage.call_id
+        WHERE usage.billed = 'cached' AND (usage.cost_nanos IS NULL OR usage.cost_nanos <> 0
+          OR usage.input_tokens + usage.output_tokens <> 0 OR call.epoch <> 0)""",
     (5, "batch counters equal the counts of its jobs by state"): """
         SELECT batch.id FROM batch JOIN job ON job.batch_id = batch.id
         GROUP BY batch.id, batch.jobs_total, batch.jobs_succeeded, batch.jobs_failed,
@@ -49,6 +53,13 @@ _LAWS = {
         HAVING COUNT(call.id) <> batch.calls_total
           OR SUM(CASE WHEN call.state IN ('queued', 'sending') OR call.id IS NULL
                       THEN 0 ELSE 1 END) <> batch.calls_closed""",
+    (5, "a batch counts the earlier answers that its calls took"): """
+        SELECT batch.id FROM batch LEFT JOIN usage
+          ON usage.batch_id = batch.id AND usage.billed = 'cached'
+        GROUP BY batch.id, batch.calls_cached HAVING COUNT(usage.call_id) <> batch.calls_cached""",
+    (5, "no job after a sample is planned"): """
+        SELECT job.id FROM batch JOIN job ON job.batch_id = batch.id
+        WHERE job.position >= batch.sample AND job.round > 0""",
     (6, "a call is sending if and only if a worker holds it"): """
         SELECT id FROM call WHERE (state = 'sending') <> (worker_id IS NOT NULL)""",
     (6, "a call in sending has one open attempt, and no other call has any"): """

@@ -1,5 +1,7 @@
 """plan: jobs become calls, a chunk per transaction, so that the first are sent at once."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from app.db import Store, Tx
@@ -10,6 +12,7 @@ from app.domain.states import BatchState
 from app.models import Batch
 from app.modes.registry import mode_for
 from app.pipeline.calls import BatchContext, JobCalls, insert_calls, load_context
+from app.pipeline.record import hint_jobs
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 
@@ -32,8 +35,10 @@ FROM {rows(id text, n int)} WHERE job.id = d.id
 #: somebody else has planned these jobs.
 _START_BATCH = """
 UPDATE batch SET state = 'running', started_at = COALESCE(started_at, {now}),
-       calls_total = calls_total + :calls, jobs_queued = jobs_queued - :jobs
-WHERE id = :batch AND jobs_queued = :queued AND state IN ('queued', 'running') AND ending IS NULL AND NOT paused
+       calls_total = calls_total + :calls, calls_closed = calls_closed + :cached,
+       calls_cached = calls_cached + :cached, jobs_queued = jobs_queued - :jobs
+WHERE id = :batch AND jobs_queued = :queued
+  AND state IN ('queued', 'running') AND ending IS NULL AND NOT paused
   AND (not_before IS NULL OR not_before <= {now})
 """
 
@@ -62,35 +67,37 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     batch = tx.get(Batch, batch_id)
     if batch is None or batch.state not in {BatchState.QUEUED, BatchState.RUNNING}:
         raise _StoppedError
-    if batch.jobs_queued == 0:
+    first = batch.jobs_total - batch.jobs_queued
+    count = min(chunk, batch.plan_until - first)
+    if count <= 0:
         return 0
-    first, count = batch.jobs_total - batch.jobs_queued, min(chunk, batch.jobs_queued)
     ids = {"first": job_id(batch_id, first), "last": job_id(batch_id, first + count - 1)}
     jobs = tx.fast(store.sql(_TO_PLAN), ids)
     if len(jobs) != count:
         raise _StoppedError
     context = load_context(tx, batch, services.settings.max_tokens_default)
     rounds = [_first_round(context, *job) for job in jobs]
-    lanes = insert_calls(tx, store, context, rounds, store.now(tx))
-    counts = [{"id": job.job_id, "n": len(job.calls)} for job in rounds]
+    made = insert_calls(tx, store, context, rounds, store.now(tx))
+    left = {job.job_id: len(job.calls) - made.cached[job.job_id] for job in rounds}
+    counts = [{"id": id_, "n": n} for id_, n in left.items()]
     tx.run(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
-    _start_batch(tx, store, batch, jobs=count, calls=sum(len(job.calls) for job in rounds))
-    for provider, lane_id in lanes:
+    calls, cached = sum(len(job.calls) for job in rounds), made.cached.total()
+    _start_batch(tx, store, batch, {"jobs": count, "calls": calls, "cached": cached})
+    for provider, lane_id in made.lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
+    hint_jobs(tx, services, batch_id, batch.mode, [id_ for id_, n in left.items() if n == 0])
     return len(jobs)
 
 
 def _first_round(context: BatchContext, id_: str, position: int, body: str) -> JobCalls:
     prompt = msgspec.json.decode(body, type=Prompt)
-    view = JobView(prompt, context.plan, seed=id_)
+    view = JobView(prompt, context.plan, seed=context.seed_of(id_, prompt))
     first = mode_for(context.plan.mode).plan(view)
     return JobCalls(id_, position, 1, prompt.messages, first.calls)
 
 
-def _start_batch(tx: Tx, store: Store, batch: Batch, *, jobs: int, calls: int) -> None:
-    result = tx.run(
-        store.sql(_START_BATCH),
-        {"batch": batch.id, "calls": calls, "jobs": jobs, "queued": batch.jobs_queued},
-    )
+def _start_batch(tx: Tx, store: Store, batch: Batch, counts: Mapping[str, int]) -> None:
+    known = {"batch": batch.id, "queued": batch.jobs_queued}
+    result = tx.run(store.sql(_START_BATCH), {**known, **counts})
     if result.rowcount == 0:
         raise _StoppedError

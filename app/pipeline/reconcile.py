@@ -223,7 +223,8 @@ def _batch_hints(session: Session, batch: Batch, *, now: datetime) -> list[Hint]
     if left == 0:
         return [Hint(Step.FINALIZE, (batch.id,))]
     starts = batch.not_before is None or batch.not_before <= now
-    if batch.jobs_queued and batch.ending is None and not batch.paused and starts:
+    planned = batch.jobs_total - batch.jobs_queued
+    if planned < batch.plan_until and batch.ending is None and not batch.paused and starts:
         hints.append(Hint(Step.PLAN, (batch.id,)))
     ready = session.exec(
         select(Job.id)

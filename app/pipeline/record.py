@@ -19,9 +19,12 @@ from app.models import StoredCompletion, StoredText, UsageRow
 from app.pipeline.calls import TEXT_COLUMNS, announce
 from app.pipeline.outcomes import Finished
 from app.pipeline.services import Services
+from app.pipeline.stop import count_first, ends_of
 from app.queue import Step, send_after_commit
 from app.webhooks.events import EventType, batch_event, record_event
 
+#: A message that advances jobs names so many at most.
+_HINTED = 200
 #: An opaque CASE: with fresh statistics the planner believes that no row is 'sending', and
 #: would begin with them.
 _FENCE = """
@@ -103,12 +106,16 @@ def _record(tx: Tx, services: Services, group: Sequence[Finished]) -> Recorded:
     tx.fast(store.sql(_CLOSE_ATTEMPTS), {"rows": _json(map(_attempt_row, kept))})
     closed = Counter(one.call.job_id for one in kept if one.closes)
     ready = count_down(tx, store, closed)
-    overrun = set(settle_many(tx, store, [_settlement(one) for one in kept]))
-    overrun |= set(_capture(tx, store, kept))
+    settled = settle_many(tx, store, [_settlement(one) for one in kept])
+    overrun = {*settled.overrun, *_capture(tx, store, kept)}
+    came = [one for one in group if one.call.id in written]
+    stopped = count_first(tx, store, settled.first_left, ends_of(came))
     announce(tx, store, _waiting_rows(kept))
     hint_ready(tx, services, ready)
     if overrun:
         end_early(tx, services, sorted(overrun), EndReason.BUDGET_EXHAUSTED)
+    if stopped:
+        end_early(tx, services, stopped, EndReason.TOO_MANY_FAILED)
     return Recorded(written, tuple(sorted(overrun)))
 
 
@@ -127,7 +134,14 @@ def hint_ready(tx: Tx, services: Services, ready: Sequence[tuple[str, str]]) -> 
     for batch_id, job_id in ready:
         by_batch.setdefault(batch_id, []).append(job_id)
     for batch_id, mode in _modes_of(tx, services.store, list(by_batch)):
-        send_after_commit(tx, services.queue, step_of(mode), batch_id, *by_batch[batch_id])
+        hint_jobs(tx, services, batch_id, mode, by_batch[batch_id])
+
+
+def hint_jobs(tx: Tx, services: Services, batch_id: str, mode: str, job_ids: Sequence[str]) -> None:
+    """Send jobs of one batch whose round is done on to their mode's step."""
+    for start in range(0, len(job_ids), _HINTED):
+        group = job_ids[start : start + _HINTED]
+        send_after_commit(tx, services.queue, step_of(mode), batch_id, *group)
 
 
 def step_of(mode: str) -> Step:

@@ -11,11 +11,12 @@ from app.domain.ids import job_range
 from app.domain.prompt import Prompt
 from app.domain.spec import BatchBody, JobLine, WebhookBody
 from app.domain.states import BATCH_CLOSED, JobState
-from app.models import Account, Batch, BatchSpec, Endpoint, Job, StoredText
+from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, StoredText
 from app.pipeline.lines import RawLine
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit
 from app.vault.webhook_secrets import open_webhook_secret
+from app.webhooks.events import EventType, batch_event
 
 _PAGE = 1000
 
@@ -54,9 +55,16 @@ def _body(services: Services, session: Session, batch: Batch) -> BatchBody:
         update={
             "not_before": None,
             "deadline": body.deadline if relative else "24h",
+            # Whoever tries again has seen the sample, unless there was none to see yet.
+            "sample": None if _had_sample(session, batch) else body.sample,
             "webhook": _webhook(services, session, batch),
         }
     )
+
+
+def _had_sample(session: Session, batch: Batch) -> bool:
+    key = batch_event(EventType.BATCH_SAMPLE_DONE, batch.id, batch.created_at).key
+    return session.exec(select(Event.id).where(Event.event_key == key)).first() is not None
 
 
 def _webhook(services: Services, session: Session, batch: Batch) -> WebhookBody | None:

@@ -32,6 +32,7 @@ from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import RawLine, Rules, Spool, spool_lines
 from app.pipeline.services import Services
+from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.templates import MessagesTemplate
 from app.pipeline.variants import prompt_check
 from app.pipeline.worst import batch_worst_nanos
@@ -161,6 +162,12 @@ def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
         priority=body.priority,
         interactive=submission.interactive,
         at_most_once=body.at_most_once,
+        # Of all jobs or more it is no sample: there would be nothing to wait with.
+        sample=body.sample if body.sample is not None and body.sample < jobs else None,
+        stop_if_failed_percent=body.stop_if_failed_percent,
+        first_left=FIRST_CALLS if body.stop_if_failed_percent is not None else 0,
+        # A batch of `retention: none` will have to be refused this: its text is nobody else's.
+        cache=body.cache,
         retry_of=submission.retry_of,
         input_file_id=body.input_file_id,
         created_at=now,

@@ -64,7 +64,7 @@ def report(session: Session, account_id: str, batch_id: str) -> ReportView:
         cost=cost_view(batch),
         notes=[],
     )
-    return notes_on(view, ending=batch.ending)
+    return notes_on(view, ending=batch.ending, cached=batch.calls_cached)
 
 
 @dataclass(frozen=True, slots=True)

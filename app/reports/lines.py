@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.domain.plan import Plan
-from app.domain.states import CALL_CLOSED, JOB_CLOSED, CallState, JobState, Role
+from app.domain.states import CALL_CLOSED, JOB_CLOSED, Billed, CallState, JobState, Role
 from app.models import Call, Lane, StoredCompletion, StoredText, StoredVerdict, UsageRow
 from app.reports.owned import these
 from app.reports.views import CompletionView, ErrorView, ResultLine, UsageView
@@ -198,7 +198,8 @@ def _is_source(call: _CallRow, label: str) -> bool:
 
 
 def _completion(call: _CallRow) -> CompletionView:
-    answered = call.finish_reason is not None
+    cached = call.billed == Billed.CACHED
+    sent = call.finish_reason is not None and not cached
     extra = _NO_EXTRA if call.extra is None else _EXTRAS.decode(call.extra)
     failed = call.state != CallState.SUCCEEDED
     return CompletionView(
@@ -219,8 +220,9 @@ def _completion(call: _CallRow) -> CompletionView:
         billed=call.billed or call.lane_billed,
         latency_ms=call.latency_ms,
         # Tries that counted: waiting for a rate limit costs none.
-        attempts=call.failures + call.unknowns + int(answered),
+        attempts=call.failures + call.unknowns + int(sent),
         unknown_attempts=call.unknowns,
+        cached=cached,
         error=why(call.reason or call.state, call.message) if failed else None,
     )
 

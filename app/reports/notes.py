@@ -9,9 +9,14 @@ from app.domain.states import BATCH_CLOSED
 from app.reports.report_views import ReportView
 
 
-def notes_on(view: ReportView, *, ending: str | None) -> ReportView:
-    """The report with its notes."""
+def notes_on(view: ReportView, *, ending: str | None, cached: int = 0) -> ReportView:
+    """The report with its notes; `cached` calls took an earlier answer."""
     notes = [*_about_state(view, ending), *_about_rows(view), *_about_money(view)]
+    if cached:
+        notes.append(
+            f"Used again: {_count(cached, 'answer')} of earlier calls. They cost nothing here, "
+            "and are in no latency and no count of tokens."
+        )
     return msgspec.structs.replace(view, notes=notes)
 
 

@@ -85,7 +85,9 @@ def _view(session: Session, batch: Batch, spec: BatchSpec, now: datetime) -> Bat
         ending=batch.ending,
         counts=Counts(
             jobs=job_counts(batch),
-            calls=CallCounts(total=batch.calls_total, closed=batch.calls_closed),
+            calls=CallCounts(
+                total=batch.calls_total, closed=batch.calls_closed, cached=batch.calls_cached
+            ),
         ),
         cost=cost_view(batch),
         eta_s=_eta_s(batch, len(plan.variants) + len(judges), now, waits),
@@ -105,6 +107,9 @@ def _as_stored(batch: Batch) -> Mapping[str, Any]:
         "closed_at": batch.closed_at,
         "retry_of": batch.retry_of,
         "priority": batch.priority,
+        "sample": batch.sample,
+        "stop_if_failed_percent": batch.stop_if_failed_percent,
+        "cache": batch.cache,
     }
 
 
@@ -128,8 +133,7 @@ def job_counts(batch: Batch) -> JobCounts:
 
 def open_jobs(batch: Batch) -> int:
     """How many of a batch's jobs are not closed."""
-    closed = batch.jobs_succeeded + batch.jobs_failed + batch.jobs_cancelled + batch.jobs_expired
-    return batch.jobs_total - closed
+    return batch.jobs_total - batch.jobs_closed
 
 
 def cost_view(batch: Batch) -> CostView:
@@ -147,19 +151,24 @@ def cost_view(batch: Batch) -> CostView:
 
 
 #: Waiting for these ends when somebody or something else decides, so no pace says when.
-_NO_PACE = frozenset({"paused", "not_before", "lane_parked"})
+_NO_PACE = frozenset({"paused", "sample", "not_before", "lane_parked"})
 
 
 def _eta_s(batch: Batch, calls_per_job: int, now: datetime, waits: WaitingOn | None) -> int | None:
-    """Seconds until the last call is closed, at the pace since the start; None if unknown."""
+    """Seconds until the last call is closed, at the pace since the start; None if unknown.
+
+    While a sample runs, it is its last call: what comes after waits for somebody.
+    """
     if batch.started_at is None or batch.closed_at is not None or batch.ending is not None:
         return None
-    if batch.calls_closed == 0 or (waits is not None and waits.reason in _NO_PACE):
+    # Earlier answers came at once, and say nothing about the others.
+    made = batch.calls_closed - batch.calls_cached
+    if made == 0 or (waits is not None and waits.reason in _NO_PACE):
         return None
-    unfinished = open_jobs(batch)
+    unfinished = max(0, batch.plan_until - batch.jobs_closed)
     # Jobs that failed early made fewer calls; none of the others' are counted as theirs.
-    of_finished = (batch.jobs_total - unfinished) * calls_per_job
+    of_finished = batch.jobs_closed * calls_per_job
     of_unfinished = max(0, batch.calls_closed - of_finished)
     left = max(batch.calls_total - batch.calls_closed, unfinished * calls_per_job - of_unfinished)
-    elapsed_s = max(0.0, (now - batch.started_at).total_seconds())
-    return ceil(left * elapsed_s / batch.calls_closed)
+    elapsed_s = (now - batch.started_at).total_seconds() - batch.paused_s
+    return ceil(left * max(0.0, elapsed_s) / made)

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.domain.states import CallState, Role
+from app.domain.states import Billed, CallState, Role
 from app.models import Call, Job, StoredVerdict, UsageRow
 
 _STREAMED = 500
@@ -130,7 +130,10 @@ def latencies_by_label(session: Session, batch_id: str) -> dict[str, tuple[int, 
 
 
 def latencies_statement(batch_id: str) -> sa.Executable:
-    """Of each contestant's latencies in rising order, those that are its percentiles."""
+    """Of each contestant's latencies in rising order, those that are its percentiles.
+
+    An earlier answer took no time, which says nothing about its model.
+    """
     label, latency = col(UsageRow.label), col(UsageRow.latency_ms)
     ordered = (
         sa.select(
@@ -140,6 +143,7 @@ def latencies_statement(batch_id: str) -> sa.Executable:
             sa.func.count().over(partition_by=label).label("total"),
         )
         .where(col(UsageRow.batch_id) == batch_id, col(UsageRow.role) == Role.CANDIDATE)
+        .where(col(UsageRow.billed) != Billed.CACHED)
         .subquery()
     )
     wanted = [ordered.c.place == _place(percent, ordered.c.total) for percent in _PERCENTILES]

@@ -61,6 +61,7 @@ class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     total: int
     closed: int
+    cached: int = 0  # of those closed, how many took an earlier answer
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +92,10 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchView(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch: its settings, its state and how far it is."""
+    """One batch: its settings, its state and how far it is.
+
+    `sample` is how many jobs run before it waits; None if it runs whole, or was resumed since.
+    """
 
     id: str
     object: Literal["batch"] = "batch"
@@ -111,6 +115,9 @@ class BatchView(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: datetime | None
     retry_of: str | None
     priority: int
+    sample: int | None
+    stop_if_failed_percent: int | None
+    cache: bool
     models: list[ModelView]
     judges: list[ModelView]
     metadata: dict[str, str]
@@ -133,6 +140,9 @@ class CompletionView(msgspec.Struct, frozen=True, kw_only=True):
     A call that was not answered has an error, and neither text nor usage. `cost_nanos` is
     None where it is not known: the model has no known price, or the request left and its
     answer never came. Each of `unknown_attempts` may have been paid for beside the answer.
+
+    `cached` says that nothing was sent: the answer is that of an earlier call that asked the
+    same. It is billed to nobody (`cached`), and used and cost nothing.
     """
 
     call_id: str
@@ -153,6 +163,7 @@ class CompletionView(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: int | None
     attempts: int
     unknown_attempts: int
+    cached: bool
     error: ErrorView | None
 
 

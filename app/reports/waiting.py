@@ -1,7 +1,7 @@
 """What a batch waits for, read off the store: nobody writes it down for us.
 
-The order is what a person would want to know first: what only they can end (a pause, a
-start they set, a key they must replace, a budget), then what passes by itself.
+The order is what a person would want to know first: what only they can end (a sample to be
+looked at, a pause, a start they set, a key they must replace, a budget), then what passes by itself.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def waiting_on(session: Session, batch: Batch, now: datetime) -> WaitingOn | Non
     if batch.state not in {BatchState.QUEUED, BatchState.RUNNING} or batch.ending is not None:
         return None
     if batch.paused:
-        return WaitingOn(reason="paused")
+        return WaitingOn(reason="sample" if batch.is_sampled else "paused")
     if batch.not_before is not None and batch.not_before > now:
         return WaitingOn(reason="not_before", until=batch.not_before)
     entries = _backlog(session, batch.id)

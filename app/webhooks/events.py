@@ -17,6 +17,7 @@ class EventType(StrEnum):
 
     BATCH_STARTED = "overnight.batch.started"
     BATCH_BUDGET_REACHED = "overnight.batch.budget_reached"
+    BATCH_SAMPLE_DONE = "overnight.batch.sample_done"
     BATCH_COMPLETED = "batch.completed"
     BATCH_FAILED = "batch.failed"
     BATCH_EXPIRED = "batch.expired"

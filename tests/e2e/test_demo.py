@@ -36,8 +36,12 @@ def test_the_demonstration_recovers_the_planted_order_and_is_told_of_its_end(
     assert demo.returncode == 0, out + err
     assert line["demo"] == "ok"
     assert line["jobs"] >= 40
-    assert line["calls"] == line["jobs"] * (4 + 2)
-    assert line["webhooks_verified"] >= 1
+    assert line["batches"] == 4
+    assert line["jobs"] == 48 + 3 * 10
+    assert line["calls"] >= 48 * (4 + 2) + 10 * 3 + 10 * (3 + 1 + 1)
+    assert line["webhooks_verified"] >= 4
+    assert "The leaderboard has the planted order." in out
+    assert "simulated/bronze failed (503), simulated/silver succeeded" in out
     assert line["seconds"] < DEMO_MAX_S
     assert "no model is called" in out
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ def try_to_reserve(store: Store, batch_id: str, amount_nanos: int) -> bool:
 
 def settle(store: Store, *settlements: Settlement) -> list[str]:
     with store.transaction() as tx:
-        return settle_many(tx, store, settlements)
+        return settle_many(tx, store, settlements).overrun
 
 
 @pytest.fixture

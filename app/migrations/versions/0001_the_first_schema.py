@@ -187,7 +187,7 @@ def upgrade() -> None:
         sa.Column("latency_ms", sa.Integer(), nullable=False),
         sa.Column("raw", sa.Text(), nullable=True),
         sa.Column("created_at", TIME, nullable=False),
-        sa.CheckConstraint("billed IN ('byok', 'credits')", name="ck_usage_billed_known"),
+        sa.CheckConstraint("billed IN ('byok', 'credits', 'cached')", name="ck_usage_billed_known"),
         sa.CheckConstraint("cost_nanos >= 0", name="ck_usage_not_negative"),
         sa.PrimaryKeyConstraint("call_id", name="pk_usage"),
     )
@@ -234,7 +234,11 @@ def upgrade() -> None:
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("interactive", sa.Boolean(), nullable=False),
         sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("paused_at", TIME, nullable=True),
+        sa.Column("paused_s", sa.Integer(), nullable=False),
+        sa.Column("sample", sa.Integer(), nullable=True),
         sa.Column("at_most_once", sa.Boolean(), nullable=False),
+        sa.Column("cache", sa.Boolean(), nullable=False),
         sa.Column("retry_of", ID, nullable=True),
         sa.Column("input_file_id", ID, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
@@ -251,6 +255,10 @@ def upgrade() -> None:
         sa.Column("jobs_expired", sa.Integer(), nullable=False),
         sa.Column("calls_total", sa.Integer(), nullable=False),
         sa.Column("calls_closed", sa.Integer(), nullable=False),
+        sa.Column("calls_cached", sa.Integer(), nullable=False),
+        sa.Column("stop_if_failed_percent", sa.Integer(), nullable=True),
+        sa.Column("first_left", sa.Integer(), nullable=False),
+        sa.Column("first_failed", sa.Integer(), nullable=False),
         sa.Column("cap_nanos", sa.BigInteger(), nullable=True),
         sa.Column("reserved_nanos", sa.BigInteger(), nullable=False),
         sa.Column("spent_nanos", sa.BigInteger(), nullable=False),
@@ -260,7 +268,8 @@ def upgrade() -> None:
         sa.Column("unknown_attempts", sa.Integer(), nullable=False),
         sa.Column("possible_duplicate_nanos", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "ending IS NULL OR ending IN ('cancelled', 'expired', 'budget_exhausted')",
+            "ending IS NULL OR ending IN ('cancelled', 'expired', 'budget_exhausted',"
+            " 'too_many_failed')",
             name="ck_batch_ending_known",
         ),
         sa.CheckConstraint(
@@ -302,6 +311,7 @@ def upgrade() -> None:
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("fail_fast", sa.Boolean(), nullable=False),
         sa.Column("meta", sa.Text(), nullable=True),
+        sa.Column("cache_key", ID, nullable=True),
         sa.Column("state", WORD, nullable=False),
         sa.Column("due_at", TIME, nullable=False),
         sa.Column("worker_id", ID, nullable=True),
@@ -343,6 +353,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("worker_id IS NOT NULL"),
         postgresql_where=sa.text("worker_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_call_cache_key",
+        "call",
+        ["account_id", "cache_key"],
+        unique=False,
+        sqlite_where=sa.text("cache_key IS NOT NULL"),
+        postgresql_where=sa.text("cache_key IS NOT NULL"),
     )
     op.create_index("ix_call_job_id", "call", ["job_id"], unique=False)
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.db import Store
-from app.pipeline.control import cancel
+from app.pipeline.control import cancel, resume
 from app.pipeline.reconcile import reconcile, recover_lost_workers
 from app.pipeline.retry import retry
 from tests.fakes.engine import Engine
@@ -61,6 +61,14 @@ def run_everything(engine: Engine) -> None:
     engine.drain()
     retry(engine.services, engine.account_id, stopped)
     engine.drain()
+    for _ in range(2):
+        sampled = engine.submit(
+            ["three", "four"], cache=True, sample=1, stop_if_failed_percent=50, params=QUICK
+        )
+        engine.drain()
+        reconcile(engine.services)
+        resume(engine.services, engine.account_id, sampled)
+        engine.drain()
     reconcile(engine.services)
 
 
@@ -85,6 +93,7 @@ def test_no_query_of_the_engine_reads_a_growing_table_from_end_to_end(engine: En
     with recorded(engine.store) as statements:
         run_everything(engine)
     assert len(statements) > 40
+    assert any("cache_key = d.wanted" in statement for statement in statements)
     scanning = {
         statement: tables
         for statement, parameters in statements.items()

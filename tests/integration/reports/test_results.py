@@ -49,7 +49,7 @@ def test_a_line_is_written_byte_for_byte_as_documented(store: Store, account: Ac
         '"reasoning":null,"tool_calls":null,"finish_reason":"stop","flags":[],"usage":'
         '{"input_tokens":10,"cache_read_tokens":0,"cache_write_tokens":0,"output_tokens":20,'
         '"reasoning_tokens":0,"estimated":false},"cost_nanos":412000,"billed":"byok",'
-        '"latency_ms":500,"attempts":1,"unknown_attempts":0,"error":null}],"verdict":'
+        '"latency_ms":500,"attempts":1,"unknown_attempts":0,"cached":false,"error":null}],"verdict":'
         '{"winner":"simulated/a","scores":[{"label":"simulated/a","score":9.0,"rank":1,'
         '"reasoning":"","self_judged":false,"addresses_judge":false}],"overall":"","abstained":0,'
         '"judges":[{"judge":"simulated/judge","label":"simulated/a","score":9.0,"reasoning":"",'

@@ -60,6 +60,15 @@ def test_with_an_input_file_there_are_no_lines() -> None:
         ({"account_id": "acct_x"}, "account_id"),
         ({"metadata": {"k": 1}}, "metadata.k"),
         ({"webhook": "https://x.example"}, "webhook"),
+        ({"sample": 0}, "sample"),
+        ({"sample": 1_000_001}, "sample"),
+        ({"sample": "20"}, "sample"),
+        ({"sample": True}, "sample"),
+        ({"stop_if_failed_percent": 0}, "stop_if_failed_percent"),
+        ({"stop_if_failed_percent": 100}, "stop_if_failed_percent"),
+        ({"stop_if_failed_percent": 12.5}, "stop_if_failed_percent"),
+        ({"cache": 0}, "cache"),
+        ({"cache": "yes"}, "cache"),
     ],
 )
 def test_i15_the_field_at_fault_is_named(fields: dict[str, Any], param: str) -> None:
@@ -92,10 +101,6 @@ def test_k3_what_was_sent_is_not_repeated(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"sample": 20}, "sample"),
-        ({"stop_if_failed_percent": 50}, "stop_if_failed_percent"),
-        ({"cache": True}, "cache"),
-        ({"cache": 0}, "cache"),
         ({"retention": "none"}, "retention"),
         ({"judge": {"judges": ["simulated/judge"], "scoring": "pairwise"}}, "judge.scoring"),
     ],

@@ -75,3 +75,20 @@ def test_what_a_batch_waits_for_is_said() -> None:
 
 def test_what_is_left_is_estimated() -> None:
     assert "about 2 min left" in words_of(batch_view(**RUNNING, eta_s=120))
+
+
+def test_a_sample_is_named_while_it_runs_and_once_it_waits() -> None:
+    assert "sample of 2 jobs, about 2 min left" in words_of(
+        batch_view(**RUNNING, sample=2, eta_s=120)
+    )
+    assert words_of(batch_view(**RUNNING, sample=2)).endswith("sample of 2 jobs")
+    waits = {"reason": "sample", "until": None, "lane": None}
+    assert words_of(batch_view(**RUNNING, sample=2, waiting_on=waits)).endswith(
+        "waits: the sample of 2 jobs is done; `overnight resume batch_1`"
+    )
+
+
+def test_answers_that_were_used_again_are_counted() -> None:
+    batch = batch_view(**RUNNING)
+    batch["counts"]["calls"] = {"total": 8, "closed": 8, "cached": 3}
+    assert "8/8 calls, 3 cached" in words_of(batch)
