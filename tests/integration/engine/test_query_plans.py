@@ -105,3 +105,22 @@ def test_no_query_of_the_engine_reads_a_growing_table_from_end_to_end(engine: En
 def test_a_query_without_an_index_would_be_noticed(engine: Engine) -> None:
     statement = "SELECT id FROM call WHERE message = 'nothing'"
     assert scans_of(engine.store, statement, ()) == {"call"}
+
+
+#: What only `stop_if_failed_percent`, `cache` and `sample` execute.
+FOR_SOME = ("first_failed = first_failed", "cache_key = d.wanted", "SET paused = true")
+
+
+def statements_of(engine: Engine, **fields: object) -> str:
+    """What is executed for a batch, but for the driver's own."""
+    with recorded(engine.store) as seen:
+        engine.submit(["one", "two", "three"], params=QUICK, **fields)
+        engine.drain()
+    return "\n".join(seen)
+
+
+def test_batches_that_ask_for_none_of_it_pay_for_none_of_it(engine: Engine) -> None:
+    plain = statements_of(engine)
+    assert not any(words in plain for words in FOR_SOME)
+    asked = statements_of(engine, sample=1, stop_if_failed_percent=99, cache=True)
+    assert all(words in asked for words in FOR_SOME)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 from sqlmodel import Session, select
 
-from app.db import Store
 from app.domain.completion import Completion, FinishReason, Usage
 from app.domain.errors import ProviderRefusedError, ProviderUnavailableError
 from app.domain.states import CallState, JobState
@@ -21,10 +20,10 @@ from app.queue import Step
 from app.reports.leaderboard import report
 from app.reports.progress import batch_view
 from app.reports.results import result_page
+from tests.factories.racing import run_at_once
 from tests.fakes.engine import Engine
 from tests.integration.engine.failing import make_due
 from tests.integration.engine.test_flow import QUICK, batch_of
-from tests.integration.engine.test_query_plans import recorded
 
 Carry = Callable[[Prepared], Finished]
 
@@ -243,6 +242,18 @@ def test_q9_a_stop_whose_message_is_lost_is_found_in_the_store(engine: Engine) -
     assert reconcile(engine.services) == []
 
 
+def test_writers_at_once_count_each_of_the_first_calls_exactly_once(engine: Engine) -> None:
+    batch_id = engine.submit(prompts(64), stop_if_failed_percent=99, params=QUICK)
+    engine.follow(*engine.queue.hints.popleft())
+    groups = [[no(engine, one) for one in engine.claim(wanted=8)] for _ in range(8)]
+    run_at_once(lambda n: record(engine.services, groups[n]), 8, threads=8)
+    batch = ended(engine, batch_id)
+    assert (batch.first_left, batch.first_failed) == (0, 50)
+    assert batch.ending == "too_many_failed"
+    engine.drain()
+    assert ended(engine, batch_id).jobs_failed == 64
+
+
 def test_a_batch_that_was_cancelled_does_not_also_stop(engine: Engine) -> None:
     batch_id = engine.submit(prompts(20), stop_if_failed_percent=1, params=QUICK)
     engine.follow(*engine.queue.hints.popleft())
@@ -261,25 +272,6 @@ def test_what_was_stopped_can_be_tried_again(engine: Engine) -> None:
     engine.drain()
     batch = ended(engine, again)
     assert (batch.state, batch.jobs_succeeded, batch.stop_if_failed_percent) == ("completed", 10, 1)
-
-
-def statements_of(store: Store, engine: Engine, **fields: object) -> set[str]:
-    """What is executed for a batch, but for the driver's own."""
-    with recorded(store) as seen:
-        engine.submit(prompts(3), params=QUICK, **fields)
-        engine.drain()
-    return set(seen)
-
-
-def test_batches_that_ask_for_none_of_it_pay_for_none_of_it(engine: Engine) -> None:
-    plain = statements_of(engine.store, engine)
-    assert not any("first_failed = first_failed" in statement for statement in plain)
-    assert not any("cache_key" in statement and "d.wanted" in statement for statement in plain)
-    assert not any("SET paused = true" in statement for statement in plain)
-    knobs = statements_of(engine.store, engine, sample=1, stop_if_failed_percent=99, cache=True)
-    assert any("first_failed = first_failed" in statement for statement in knobs)
-    assert any("d.wanted" in statement for statement in knobs)
-    assert any("SET paused = true" in statement for statement in knobs)
 
 
 def test_states_of_calls_that_were_not_made_are_cancelled(engine: Engine) -> None:
