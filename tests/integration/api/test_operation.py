@@ -168,6 +168,7 @@ def test_models_say_whose_key_and_at_what_price(api: Api) -> None:
         "provider": "simulated",
         "key": "none",
         "price": {"input_usd": "5.00", "cache_read_usd": "5.00", "output_usd": "20.00"},
+        "via": None,
     }
     assert {one["provider"] for one in found["data"]} == {"simulated"}
     openai = next(one for one in found["providers"] if one["provider"] == "openai")
