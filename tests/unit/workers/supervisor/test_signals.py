@@ -12,8 +12,11 @@ from workers.supervisor.signals import Signals
 
 @pytest.fixture
 def signals() -> Iterator[Signals]:
+    # Whoever started the tests may ignore an interruption; a shell does so for what it runs behind.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with Signals() as made:
         yield made
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
