@@ -38,6 +38,9 @@ PROMPTS = (
 )
 #: Judging takes a model of this size many times as long as answering.
 JUDGED_JOBS_MAX = 2
+BLENDED_JOBS_MAX = 1
+BLENDED_TEMPERATURE = 0.5
+SAMPLES = 2
 
 _INTRO = """\
 Overnight with a real model: SmolLM2-135M-Instruct, served on this machine by llama.cpp on one
@@ -46,6 +49,10 @@ thread, reached as any local server would be. What it writes is real, and so are
 _ABOUT_JUDGE = """\
 Now it judges its own answers (allow_self), by criteria. A model this small shows the form of a
 judgement, not the sense of one: do not read anything into the scores.
+"""
+_ABOUT_BLEND = """
+And it answers several times, by other temperatures and viewpoints, and makes one answer of them
+(self_moa). So small a model shows how that goes, not that the result is better.
 """
 
 
@@ -76,10 +83,13 @@ def show_local(jobs_max: int | None) -> Facts:
             compared = _compare(client, prompts, endpoint.url)
             print(_ABOUT_JUDGE)
             judged = _judge(client, prompts[:JUDGED_JOBS_MAX], endpoint.url)
-            for batch in (compared, judged):
+            print(_ABOUT_BLEND)
+            blended = _blend(client, prompts[:BLENDED_JOBS_MAX], endpoint.url)
+            batches = (compared, judged, blended)
+            for batch in batches:
                 came = endpoint.wait_for("batch.completed", batch["id"], _WEBHOOK_MAX_S)
                 check(came, f"no webhook for {batch['id']} came within {_WEBHOOK_MAX_S:.0f} s")
-            return _facts(client, compared, judged) | {"webhooks_verified": len(endpoint.verified)}
+            return _facts(client, *batches) | {"webhooks_verified": len(endpoint.verified)}
 
 
 def _compare(client: Client, prompts: list[dict[str, Any]], webhook_url: str) -> dict[str, Any]:
@@ -126,6 +136,26 @@ def _judge(client: Client, prompts: list[dict[str, Any]], webhook_url: str) -> d
     report = client.get(f"/v1/batches/{batch['id']}/report")
     show_leaderboard(report)
     print("* judged by the same model")
+    return batch
+
+
+def _blend(client: Client, prompts: list[dict[str, Any]], webhook_url: str) -> dict[str, Any]:
+    body = _body("blend", (BLENDED_TEMPERATURE,), prompts, webhook_url)
+    body["blend"] = {"strategy": "self_moa", "samples": SAMPLES}
+    batch = _run(client, body)
+    results = results_of(client, batch["id"])
+    check_answers(results)
+    for job in results:
+        made = job["synthesis"]
+        check(len(made["candidates"]) == SAMPLES, f"{len(made['candidates'])} samples were used")
+        check(made["text"].strip(), f"{job['custom_id']}: the blend is empty")
+        rows = [
+            (one["label"], short(one["text"]))
+            for one in job["completions"]
+            if one["role"] == "candidate"
+        ]
+        what = f"fell back: {made['reason']}" if made["fell_back"] else "blend"
+        show_table(("answer", "text"), [*rows, (what, short(made["text"]))])
     return batch
 
 

@@ -76,9 +76,10 @@ def test_a_real_model_on_this_machine_answers_and_is_judged(tmp_path: Path) -> N
     line = last_json(out)
     assert demo.returncode == 0, out + err
     assert line["demo_local"] == "ok"
-    assert line["jobs"] == 2
+    assert line["jobs"] == 3
     assert line["output_tokens"] > 0
     assert line["verdicts"] + line["abstained"] == 1
-    assert line["webhooks_verified"] == 2
+    assert line["webhooks_verified"] == 3
+    assert "(self_moa)" in out
     assert "form of a\njudgement, not the sense" in out
     assert list(tmp_path.iterdir()) == []
