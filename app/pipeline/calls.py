@@ -193,7 +193,7 @@ def _insert_cached(
             cached[row[1]] += 1
     store.insert_rows(tx, Call, (*CALL_COLUMNS, "cache_key"), queued)
     store.insert_rows(tx, Call, (*CALL_COLUMNS, "closed_at"), answered)
-    copy_answers(tx, store, sources)
+    copy_answers(tx, store, context.batch.id, sources)
     return queued, cached
 
 

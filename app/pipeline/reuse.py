@@ -20,14 +20,17 @@ from app.domain.prompt import Messages, Params
 #: To be raised when the same question is to be another key.
 _VERSION = 1
 _GROUP = 2000
-#: The first that was given, so that asking once more brings the same again.
+#: The first that was given, so that asking once more brings the same again. All in scalar
+#: subqueries, and the least of an expression: a planner that may choose reads every key of the
+#: account instead, or walks the calls by their ids.
 _FIND = """
-SELECT d.wanted, MIN(call.id) FROM {rows(wanted text)}
-{join} call ON call.account_id = :account AND call.cache_key = d.wanted
-WHERE call.state = 'succeeded'
-  AND EXISTS (SELECT 1 FROM completion WHERE completion.call_id = call.id)
-  AND EXISTS (SELECT 1 FROM stored_text t WHERE t.owner_id = call.id AND t.kind = 'answer')
-GROUP BY d.wanted
+SELECT d.wanted, (
+  SELECT MIN(call.id || '') FROM call
+  WHERE call.account_id = :account AND call.cache_key = d.wanted AND call.state = 'succeeded'
+    AND (SELECT c.epoch FROM completion c WHERE c.call_id = call.id) IS NOT NULL
+    AND (SELECT t.kind FROM stored_text t WHERE t.owner_id = call.id AND t.kind = 'answer')
+        IS NOT NULL)
+FROM {rows(wanted text)}
 """
 _COPY_COMPLETIONS = """
 INSERT INTO completion
@@ -38,9 +41,9 @@ RETURNING call_id
 """
 _COPY_TEXTS = """
 INSERT INTO stored_text (owner_id, kind, batch_id, body)
-SELECT d.id, t.kind, call.batch_id, t.body
-FROM {rows(id text, source text)} {join} call ON call.id = d.id
-{join} stored_text t ON t.owner_id = d.source AND t.kind IN ('answer', 'extra')
+SELECT d.id, t.kind, :batch, t.body
+FROM {rows(id text, source text, kind text)}
+{join} stored_text t ON t.owner_id = d.source AND t.kind = d.kind
 RETURNING kind
 """
 #: Nothing was used: no tokens, no time, no money.
@@ -88,22 +91,25 @@ def find_answers(tx: Tx, store: Store, account_id: str, keys: Sequence[str]) -> 
     for start in range(0, len(wanted), _GROUP):
         rows = _json([{"wanted": key} for key in wanted[start : start + _GROUP]])
         for row in tx.run(store.sql(_FIND), {"account": account_id, "rows": rows}):
-            found[row[0]] = row[1]
+            if row[1] is not None:
+                found[row[0]] = row[1]
     return found
 
 
-def copy_answers(tx: Tx, store: Store, sources: Mapping[str, str]) -> None:
-    """Answer calls as others were, by their ids: completion, text, and usage of nothing.
+def copy_answers(tx: Tx, store: Store, batch_id: str, sources: Mapping[str, str]) -> None:
+    """Answer a batch's calls as others were, by their ids: completion, text, usage of nothing.
 
     Raises:
         UnavailableError: an answer was purged meanwhile; trying again finds it gone.
     """
     ids = sorted(sources)
     for start in range(0, len(ids), _GROUP):
-        group = ids[start : start + _GROUP]
-        rows = {"rows": _json([{"id": id_, "source": sources[id_]} for id_ in group])}
+        group = [{"id": id_, "source": sources[id_]} for id_ in ids[start : start + _GROUP]]
+        kinds = [{**one, "kind": kind} for one in group for kind in ("answer", "extra")]
+        rows = {"rows": _json(group)}
         completions = tx.run(store.sql(_COPY_COMPLETIONS), rows).all()
-        texts = tx.run(store.sql(_COPY_TEXTS), rows).all()
+        wanted = {"rows": _json(kinds), "batch": batch_id}
+        texts = tx.run(store.sql(_COPY_TEXTS), wanted).all()
         if not len(completions) == len(group) == sum(row[0] == "answer" for row in texts):
             raise UnavailableError
         tx.run(store.sql(_WRITE_USAGE), rows)
