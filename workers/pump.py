@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 #: How often the backlog is read though nobody hinted: what was queued is found at the latest then.
 POLL_S = 1.0
 #: A turn waits this long for more slots to come free, so that claims have some size.
-TOP_UP_S = 0.008
-_TOP_UP_PART = 32
+TOP_UP_S = 0.014
+_TOP_UP_PART = 16
 _BUDGET_WAIT_S = 0.25
 _TRIAL_WAIT_S = 0.25
 _STORE_WAIT_S = 0.5
