@@ -9,7 +9,8 @@ import typer
 
 from api.cli.failure import ExitCode, Failure
 from api.cli.output import show_json
-from app.db import Store
+from app.accounts.audit import OPERATOR, Action, record_action
+from app.db import Commit, Store
 from app.logs import configure_logging
 from app.migrations import check_schema
 from app.settings import Settings, load_settings
@@ -46,11 +47,22 @@ def rotate_keys(
             "before the old one there, restart every process, run this, and then drop the old one",
             ExitCode.USAGE,
         )
-    with closing(Store(settings.store_url)) as store:
+    with closing(Store(settings.store_url, crash_at=settings.crash_at)) as store:
         check_schema(store.engine)
-        found, forgotten = _rotated(settings, store, path if new_key else None), []
+        found = _rotated(settings, store, path if new_key else None)
+        forgotten: list[str] = []
         if forget_old and path is not None:
             forgotten = forget_old_keys(store, path)
+        with store.transaction(Commit.ROTATED) as tx:
+            record_action(
+                tx,
+                Action.MASTER_KEY_ROTATED,
+                actor=OPERATOR,
+                account_id=None,
+                subject=found.current,
+                rewrapped=found.rewrapped,
+                forgotten=forgotten,
+            )
     told = {
         "current": found.current,
         "rewrapped": found.rewrapped,

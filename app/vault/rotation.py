@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from app.db import Store, Tx
+from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError
 from app.models import Account
 from app.vault.custody import keep_private, read_key_file
@@ -49,7 +49,7 @@ def rotate(
         total = sum(keys_in_use(session, but=current).values())
     after = ""
     while True:
-        with store.transaction() as tx:
+        with store.transaction(Commit.ROTATE) as tx:
             seen, rewrapped = _rewrap_some(tx, vault, current, after)
         if not seen:
             break

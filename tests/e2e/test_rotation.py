@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from app.accounts.audit import actions_of
 from tests.e2e.conftest import migrate
 from tests.e2e.system import System
 from tests.fakes.provider import FakeProvider, answer
@@ -55,6 +56,12 @@ def test_k6_rotate_keys_during_a_sweep_fails_no_call_and_then_the_old_key_can_go
                 closed = system.wait_closed(batch_id)
                 assert closed["counts"]["jobs"]["succeeded"] == 20, closed
             assert overnight(system, "rotate-keys").returncode == 0
+            with system.store.read() as session:
+                done = [one.action for one in actions_of(session, None)]
+            assert done == [
+                *("master_key.rotated", "provider_key.set"),
+                *("master_key.rotated", "provider_key.set"),
+            ]
             # Nobody starts with the old one any more, and is told which ones are missing.
             file.write_text(system.master_key)
             refused = overnight(system, "scheduler")
