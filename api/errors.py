@@ -31,6 +31,7 @@ STATUSES: dict[type[BaseException], HTTPStatus] = {
     errors.UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     errors.ForbiddenError: HTTPStatus.FORBIDDEN,
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.GoneError: HTTPStatus.GONE,
     errors.ConflictError: HTTPStatus.CONFLICT,
     errors.InsufficientCreditsError: HTTPStatus.PAYMENT_REQUIRED,
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from api.account_views import AuditPage
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
+from api.v1.privacy import PrivacyBody
 from api.v1.provider_keys import KeyBody
 from api.views import (
     BatchPage,
@@ -20,6 +21,7 @@ from api.views import (
     TransactionPage,
     WebhookSecretView,
 )
+from app.accounts.privacy import Privacy
 from app.domain.spec import BatchBody, JobLine
 from app.pipeline.estimate import Estimate
 from app.pipeline.keys import KeyCheck
@@ -45,6 +47,8 @@ _SHAPES: tuple[type, ...] = (
     KeyList,
     KeyView,
     Offers,
+    Privacy,
+    PrivacyBody,
     ReadyView,
     ReportView,
     ResultPage,

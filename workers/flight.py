@@ -157,7 +157,9 @@ class Flight:
         return True
 
     async def _park(self, prepared: Prepared, error: ProviderKeyRefusedError) -> None:
-        lane_id, reason = prepared.call.lane_id, f"{error.reason}: {error.message}"
+        # The lane outlives its batches: what may quote a text that is sealed is not kept with it.
+        words = "" if prepared.call.sealed else f": {error.message}"
+        lane_id, reason = prepared.call.lane_id, f"{error.reason}{words}"
         parked = await asyncio.get_running_loop().run_in_executor(
             self._executor, park_lane, self._services, lane_id, prepared.provider_key_id, reason
         )

@@ -14,6 +14,7 @@ from app.domain.errors import SetupError, UnavailableError
 from app.logs import configure_logging
 from app.migrations import check_schema
 from app.pipeline.reconcile import reconcile
+from app.pipeline.retention import enforce_retention
 from app.pipeline.services import Services, build_services
 from app.settings import load_settings
 from app.vault.custody import check_vault
@@ -46,9 +47,10 @@ def main() -> int:
 
 
 def reconcile_once(services: Services) -> bool:
-    """Reconcile; a store that is away is tried again at the next tick."""
+    """Reconcile, and let text go; a store that is away is tried again at the next tick."""
     try:
         reconcile(services)
+        enforce_retention(services)
     except UnavailableError:
         log.warning("reconcile_postponed")
     except Exception:

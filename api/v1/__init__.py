@@ -9,6 +9,7 @@ from api.v1 import (
     jobs,
     models,
     money,
+    privacy,
     provider_keys,
     results,
     usage,
@@ -27,5 +28,6 @@ for part in (
     usage,
     webhooks,
     audit,
+    privacy,
 ):
     router.include_router(part.router)

@@ -6,6 +6,7 @@ AppError
     - UnauthorizedError             no valid API key
     - ForbiddenError                the key's scopes do not allow it
     - NotFoundError                 no such thing (or another account's)
+    - GoneError                     it was there, and its text was destroyed
     - ConflictError                 not in this state, or not with this Idempotency-Key
     - InsufficientCreditsError      the hold does not fit the available credits
     - TooLargeError                 over a limit on size
@@ -71,6 +72,12 @@ class NotFoundError(RejectedError):
     """There is no such thing here."""
 
     type = "not_found"
+
+
+class GoneError(RejectedError):
+    """Its text was destroyed."""
+
+    type = "gone"
 
 
 class ConflictError(RejectedError):

@@ -11,6 +11,7 @@ from app.models.batch import (
     Job,
     StoredText,
     StoredVerdict,
+    TextKey,
 )
 from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
 from app.models.ledger import LedgerEntry
@@ -39,6 +40,7 @@ __all__ = [
     "StoredText",
     "StoredVerdict",
     "Table",
+    "TextKey",
     "UTCDateTime",
     "UsageRollup",
     "UsageRow",

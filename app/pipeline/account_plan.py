@@ -8,6 +8,7 @@ from app.domain.prompt import Variant
 from app.domain.spec import BatchBody
 from app.domain.states import Role
 from app.pipeline.habits import habits_of
+from app.pipeline.keeping import check_keeping
 from app.pipeline.reroute import rerouted
 from app.pipeline.variants import make_plan
 
@@ -18,6 +19,7 @@ def account_plan(session: Session, account_id: str, body: BatchBody) -> Plan:
     Raises:
         InvalidRequestError: naming the field at fault.
     """
+    check_keeping(session, account_id, body)
     return _quickest_first(session, account_id, rerouted(session, account_id, make_plan(body)))
 
 

@@ -8,6 +8,7 @@ claimed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from app.pipeline.lanes import params_of
 from app.pipeline.outcomes import ClaimedCall
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
+from app.vault.texts import PLAIN, Texts, texts_of
 
 _CLAIM = """
 WITH c AS MATERIALIZED (
@@ -196,12 +198,14 @@ def _prepare(
 ) -> list[Prepared]:
     """Read what the calls ask: each its own request, or its job's prompt as its variant does."""
     facts = _facts_of(tx, entry.batch_id)
+    texts = texts_of(tx, tx.get_one(Batch, entry.batch_id)) if facts.sealed else PLAIN
     plain = entry.mode in _PLAIN_MODES
-    requests = {} if plain else _texts(tx, store, [one.id for one in calls], "request")
-    prompts = _texts(tx, store, sorted({one.job_id for one in calls}), "prompt")
+    read = partial(_texts, tx, store, texts)
+    requests = {} if plain else read([one.id for one in calls], "request")
+    prompts = read(sorted({one.job_id for one in calls}), "prompt")
     prepared = []
     for one in calls:
-        one.at_most_once = facts.at_most_once
+        one.at_most_once, one.sealed = facts.at_most_once, facts.sealed
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None
         messages = request.messages if request else None
@@ -212,9 +216,10 @@ def _prepare(
     return prepared
 
 
-def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
+def _texts(tx: Tx, store: Store, texts: Texts, owners: Sequence[str], kind: str) -> dict[str, str]:
     wanted = _json([{"id": owner, "kind": kind} for owner in owners])
-    return {row[0]: row[1] for row in tx.fast(store.sql(_TEXTS), {"rows": wanted})}
+    rows = tx.fast(store.sql(_TEXTS), {"rows": wanted})
+    return {row[0]: texts.open(kind, row[0], row[1]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,7 @@ class _Facts:
     """What of a batch never changes, and every claim of it needs."""
 
     at_most_once: bool
+    sealed: bool
     params: Mapping[tuple[Role, str], Params]
 
 
@@ -233,7 +239,8 @@ def _facts_of(tx: Tx, batch_id: str) -> _Facts:
     known = _facts.get(batch_id)
     if known is None:
         plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
-        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params_of(plan))
+        batch = tx.get_one(Batch, batch_id)
+        known = _Facts(batch.at_most_once, batch.seal is not None, params_of(plan))
         if len(_facts) >= _FACTS_KEPT:
             _facts.clear()
         _facts[batch_id] = known

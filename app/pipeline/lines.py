@@ -17,6 +17,7 @@ from app.domain.errors import InvalidRequestError, TooLargeError
 from app.domain.prompt import Message, Prompt
 from app.domain.spec import CUSTOM_ID_CHARS_MAX, JobLine
 from app.pipeline.templates import MessagesTemplate
+from app.vault.spool import SealedSpool
 
 JOBS_MAX = 1_000_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
@@ -46,7 +47,7 @@ class RawLine:
 class Spool:
     """Checked lines, ready to be stored: `custom_id`, a tab, and the prompt as JSON."""
 
-    file: IO[bytes] = field(
+    file: IO[bytes] | SealedSpool = field(
         default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by its owner
     )
     count: int = 0
@@ -88,10 +89,12 @@ class Rules:
     Attributes:
         check_prompt: what else to ask of prompts with images. Text is taken by every model.
         template: what `vars` are put into.
+        sealed: what goes to the disk until the store has it is sealed there.
     """
 
     check_prompt: CheckPrompt | None = None
     template: MessagesTemplate | None = None
+    sealed: bool = False
 
 
 def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
@@ -105,7 +108,7 @@ def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
         InvalidRequestError: naming the first line and field at fault.
         TooLargeError: there are too many lines, or one is too long.
     """
-    spool, seen = Spool(), dict[str, str]()
+    spool, seen = Spool(SealedSpool()) if rules.sealed else Spool(), dict[str, str]()
     try:
         for line in lines:
             _add(spool, seen, line, rules)

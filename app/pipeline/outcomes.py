@@ -48,6 +48,7 @@ class ClaimedCall(msgspec.Struct):
     worker_id: str
     at_most_once: bool = False
     fail_fast: bool = False
+    sealed: bool = False  # its texts are, and so is what may quote them
 
 
 class Finished(msgspec.Struct):

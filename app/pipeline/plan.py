@@ -90,7 +90,7 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
 
 
 def _first_round(context: BatchContext, id_: str, position: int, body: str) -> JobCalls:
-    prompt = msgspec.json.decode(body, type=Prompt)
+    prompt = msgspec.json.decode(context.texts.open("prompt", id_, body), type=Prompt)
     view = JobView(prompt, context.plan, seed=context.seed_of(id_, prompt))
     first = mode_for(context.plan.mode).plan(view)
     return JobCalls(id_, position, 1, prompt.messages, first.calls)

@@ -130,6 +130,7 @@ def _held(call: Call, attempt: Attempt, batch: Batch, lane: Lane) -> ClaimedCall
         worst_nanos=attempt.worst_nanos,
         worker_id=attempt.worker_id,
         at_most_once=batch.at_most_once,
+        sealed=batch.seal is not None,
     )
 
 

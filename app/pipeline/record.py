@@ -4,8 +4,8 @@ The fence comes first: only calls this worker still holds, at the epoch it claim
 written at all. Then in lock order calls, jobs, batches, accounts, each by id.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,13 @@ from app.billing.budget import Settlement, settle_many
 from app.billing.captures import Capture, capture_many
 from app.db import Commit, Store, Tx, in_ms
 from app.domain.states import Billed, EndReason
-from app.models import StoredCompletion, StoredText, UsageRow
-from app.pipeline.calls import TEXT_COLUMNS, announce
+from app.pipeline.answers import insert_answers
+from app.pipeline.calls import announce
 from app.pipeline.outcomes import Finished
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first, ends_of
 from app.queue import Step, send_after_commit
+from app.vault.texts import PLAIN, Texts, texts_by_batch
 from app.webhooks.events import EventType, batch_event, record_event
 
 #: A message that advances jobs names so many at most.
@@ -67,14 +68,6 @@ _END_EARLY = """
 UPDATE batch SET ending = :why WHERE id = :id AND closed_at IS NULL AND ending IS NULL
 RETURNING account_id
 """
-_COMPLETION_COLUMNS = (
-    "call_id", "epoch", "finish_reason", "model_returned", "latency_ms", "flags", "created_at",
-)  # fmt: skip
-_USAGE_COLUMNS = (
-    "call_id", "account_id", "batch_id", "lane_id", "provider", "model", "label", "role", "billed",
-    "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
-    "estimated", "cost_nanos", "price_version", "latency_ms", "raw", "created_at",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +89,15 @@ def record(services: Services, group: Sequence[Finished]) -> Recorded:
 
 
 def _record(tx: Tx, services: Services, group: Sequence[Finished]) -> Recorded:
-    store = services.store
-    rows = tx.fast(store.sql(_FENCE), {"rows": _json(map(_fence_row, group))})
+    store, texts = services.store, _texts_of(tx, group)
+    rows = tx.fast(store.sql(_FENCE), {"rows": _json(_fence_row(one, texts) for one in group)})
     if not rows:
         return Recorded(frozenset())
     written = frozenset(row[0] for row in rows)
     kept = sorted((one for one in group if one.call.id in written), key=lambda one: one.call.id)
-    _insert_answers(tx, store, kept, rows[0][1])
-    tx.fast(store.sql(_CLOSE_ATTEMPTS), {"rows": _json(map(_attempt_row, kept))})
+    insert_answers(tx, store, kept, rows[0][1], texts)
+    attempts = _json(_attempt_row(one, texts) for one in kept)
+    tx.fast(store.sql(_CLOSE_ATTEMPTS), {"rows": attempts})
     closed = Counter(one.call.job_id for one in kept if one.closes)
     ready = count_down(tx, store, closed)
     settled = settle_many(tx, store, [_settlement(one) for one in kept])
@@ -117,6 +111,12 @@ def _record(tx: Tx, services: Services, group: Sequence[Finished]) -> Recorded:
     if stopped:
         end_early(tx, services, stopped, EndReason.TOO_MANY_FAILED)
     return Recorded(written, tuple(sorted(overrun)))
+
+
+def _texts_of(tx: Tx, group: Sequence[Finished]) -> defaultdict[str, Texts]:
+    """How each batch's texts are kept: most batches keep them plain, and are not looked up."""
+    sealed = {one.call.batch_id for one in group if one.call.sealed}
+    return defaultdict(lambda: PLAIN, texts_by_batch(tx, sealed) if sealed else {})
 
 
 def count_down(tx: Tx, store: Store, closed: Counter[str]) -> list[tuple[str, str]]:
@@ -174,7 +174,8 @@ def _json(rows: Any) -> str:
     return msgspec.json.encode(list(rows)).decode()
 
 
-def _fence_row(one: Finished) -> dict[str, Any]:
+def _fence_row(one: Finished, texts: Mapping[str, Texts]) -> dict[str, Any]:
+    sealing = texts[one.call.batch_id]
     return {
         "id": one.call.id,
         "epoch": one.call.epoch,
@@ -188,71 +189,22 @@ def _fence_row(one: Finished) -> dict[str, Any]:
         "wait_reason": None if one.closes else one.wait_reason,
         "waiting": int(one.waiting and not one.closes),
         "reason": one.reason,
-        "message": one.message,
+        "message": sealing.seal_message("call.message", one.call.id, one.message),
     }
 
 
-def _attempt_row(one: Finished) -> dict[str, Any]:
+def _attempt_row(one: Finished, texts: Mapping[str, Texts]) -> dict[str, Any]:
+    sealing = texts[one.call.batch_id]
     return {
         "id": one.call.id,
         "epoch": one.call.epoch,
         "state": one.attempt_state.value,
         "status_code": one.status_code,
         "reason": one.reason,
-        "message": one.message,
+        "message": sealing.seal_message("attempt.message", one.call.id, one.message),
         "request_id": one.request_id,
         "latency_ms": one.latency_ms,
     }
-
-
-def _insert_answers(tx: Tx, store: Store, kept: Sequence[Finished], now: Any) -> None:
-    answered = [one for one in kept if one.completion is not None]
-    if not answered:
-        return
-    store.insert_rows(
-        tx, StoredCompletion, _COMPLETION_COLUMNS, [_completion_row(one, now) for one in answered]
-    )
-    store.insert_rows(tx, UsageRow, _USAGE_COLUMNS, [_usage_row(one, now) for one in answered])
-    store.insert_rows(
-        tx, StoredText, TEXT_COLUMNS, [row for one in answered for row in _text_rows(one)]
-    )
-
-
-def _completion_row(one: Finished, now: Any) -> tuple[Any, ...]:
-    completion = one.completion
-    assert completion is not None  # noqa: S101 - the caller has filtered
-    flags = ",".join(completion.flags) or None
-    # fmt: off
-    return (
-        one.call.id, one.call.epoch, completion.finish_reason.value, completion.model_returned,
-        one.latency_ms, flags, now,
-    )
-    # fmt: on
-
-
-def _usage_row(one: Finished, now: Any) -> tuple[Any, ...]:
-    call, completion = one.call, one.completion
-    assert completion is not None  # noqa: S101 - the caller has filtered
-    usage = completion.usage
-    # fmt: off
-    return (
-        call.id, call.account_id, call.batch_id, call.lane_id, call.provider, call.model,
-        call.label, call.role.value, call.billed.value,
-        usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens,
-        usage.output_tokens, usage.reasoning_tokens, usage.estimated,
-        one.cost_nanos, one.price_version, one.latency_ms, completion.usage_raw, now,
-    )
-    # fmt: on
-
-
-def _text_rows(one: Finished) -> list[tuple[str, str, str, str]]:
-    call, completion = one.call, one.completion
-    assert completion is not None  # noqa: S101 - the caller has filtered
-    rows = [(call.id, "answer", call.batch_id, completion.text)]
-    extra = {"reasoning": completion.reasoning, "tool_calls": completion.tool_calls}
-    if any(extra.values()):
-        rows.append((call.id, "extra", call.batch_id, msgspec.json.encode(extra).decode()))
-    return rows
 
 
 def _settlement(one: Finished) -> Settlement:

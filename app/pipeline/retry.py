@@ -15,6 +15,7 @@ from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, StoredTe
 from app.pipeline.lines import RawLine
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit
+from app.vault.texts import Texts, texts_of
 from app.vault.webhook_secrets import open_webhook_secret
 from app.webhooks.events import EventType, batch_event
 
@@ -28,6 +29,7 @@ def retry(
 
     Raises:
         NotFoundError: the account has no such batch.
+        GoneError: its text was destroyed.
         ConflictError: it is still open, every job of it succeeded, or the key was used for
             something else.
     """
@@ -40,7 +42,7 @@ def retry(
         if batch.jobs_succeeded == batch.jobs_total:
             raise ConflictError("every job of the batch succeeded; there is nothing to retry")
         body = _body(services, session, batch)
-        lines = _lines(session, batch_id)
+        lines = _lines(session, batch_id, texts_of(session, batch))
         asked = hashlib.sha256(f"retry {batch_id}".encode()).hexdigest()
         return submit(
             services, Submission(account_id, body, lines, idempotency_key, asked, batch_id)
@@ -54,6 +56,7 @@ def _body(services: Services, session: Session, batch: Batch) -> BatchBody:
     return body.model_copy(
         update={
             "not_before": None,
+            "input_file_id": None,  # its lines are those of the jobs
             "deadline": body.deadline if relative else "24h",
             # Whoever tries again has seen the sample, unless there was none to see yet.
             "sample": None if _had_sample(session, batch) else body.sample,
@@ -80,12 +83,12 @@ def _webhook(services: Services, session: Session, batch: Batch) -> WebhookBody 
     return WebhookBody(url=endpoint.url, secret=secret)
 
 
-def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
+def _lines(session: Session, batch_id: str, texts: Texts) -> Iterator[RawLine]:
     """The jobs that did not succeed, as the lines of a new input."""
     after = 0
     while True:
         rows = session.exec(
-            select(Job.position, Job.custom_id, StoredText.body)
+            select(Job.id, Job.position, Job.custom_id, StoredText.body)
             .join(
                 StoredText,
                 (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"),
@@ -95,10 +98,10 @@ def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
             .order_by(col(Job.id))
             .limit(_PAGE)
         ).all()
-        for position, custom_id, text in rows:
-            prompt = msgspec.json.decode(text, type=Prompt)
+        for job_id, position, custom_id, body in rows:
+            prompt = msgspec.json.decode(texts.open("prompt", job_id, body), type=Prompt)
             line = JobLine(custom_id, prompt.messages, None, prompt.reference)
             yield RawLine(f"job {position}", msgspec.json.encode(line))
         if len(rows) < _PAGE:
             return
-        after = rows[-1][0] + 1
+        after = rows[-1][1] + 1

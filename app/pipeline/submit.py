@@ -29,6 +29,7 @@ from app.models import (
 from app.pipeline.account_plan import account_plan
 from app.pipeline.calls import TEXT_COLUMNS
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
+from app.pipeline.keeping import begin_texts, check_keeping
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import RawLine, Rules, Spool, spool_lines
 from app.pipeline.services import Services
@@ -38,6 +39,7 @@ from app.pipeline.variants import prompt_check
 from app.pipeline.worst import batch_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
+from app.vault.texts import Texts
 
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 _CHUNK = 2000
@@ -83,11 +85,13 @@ def submit(services: Services, submission: Submission) -> Submitted:
         return Submitted(known, created=False)
     with services.store.read() as session:
         plan = account_plan(session, submission.account_id, submission.body)
+        seal = check_keeping(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
     given = submission.body.template
     template = None if given is None else MessagesTemplate(given)
-    spool = spool_lines(submission.lines, Rules(prompt_check(plan), template))
+    rules = Rules(prompt_check(plan), template, sealed=seal is not None)
+    spool = spool_lines(submission.lines, rules)
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
     except IntegrityError:
@@ -128,6 +132,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         lanes = require_lanes(tx, submission.account_id, variants_of(plan))
         now = store.now(tx)
         batch = _new_batch(submission, spool.count, now)
+        batch.seal = check_keeping(tx, submission.account_id, submission.body)
         check_prices(plan, lanes, submission.body)
         tx.add(batch)
         tx.flush()
@@ -135,7 +140,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             BatchSpec(
                 batch_id=batch.id,
                 plan=msgspec.json.encode(plan).decode(),
-                body=submission.body.model_dump_json(exclude={"webhook": {"secret"}}),
+                body=_kept(submission.body, batch),
             )
         )
         _remember(tx, submission, batch.id, now)
@@ -143,7 +148,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             account = tx.get_one(Account, submission.account_id)
             add_batch_endpoint(tx, services.vault, account, batch.id, submission.body.webhook, now)
         tx.flush()
-        _insert_jobs(tx, store, batch, spool)
+        _insert_jobs(tx, store, batch, spool, begin_texts(tx, services.vault, batch))
         _hold_credits(tx, services, batch, plan, lanes, spool)
         send_after_commit(tx, services.queue, Step.PLAN, batch.id)
     return batch.id
@@ -166,7 +171,6 @@ def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
         sample=body.sample if body.sample is not None and body.sample < jobs else None,
         stop_if_failed_percent=body.stop_if_failed_percent,
         first_left=FIRST_CALLS if body.stop_if_failed_percent is not None else 0,
-        # A batch of `retention: none` will have to be refused this: its text is nobody else's.
         cache=body.cache,
         retry_of=submission.retry_of,
         input_file_id=body.input_file_id,
@@ -253,7 +257,13 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
         )
 
 
-def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
+def _kept(body: BatchBody, batch: Batch) -> str:
+    """What the client wrote, but for secrets, and for the template where texts are sealed."""
+    sealed = {"template"} if batch.seal is not None else set()
+    return body.model_dump_json(exclude={"webhook": {"secret"}} | dict.fromkeys(sealed, True))
+
+
+def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool, texts: Texts) -> None:
     batch_id, account_id = batch.id, batch.account_id
     for start, chunk in _chunks(spool.rows()):
         ids = job_ids(batch_id, start, len(chunk))
@@ -262,10 +272,11 @@ def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
             for n, (id_, (custom_id, _)) in enumerate(zip(ids, chunk, strict=True))
         )
         store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
-        texts = (
-            (id_, "prompt", batch_id, prompt) for id_, (_, prompt) in zip(ids, chunk, strict=True)
+        prompts = (
+            texts.row(id_, "prompt", batch_id, prompt)
+            for id_, (_, prompt) in zip(ids, chunk, strict=True)
         )
-        store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, prompts)
 
 
 def _chunks(rows: Iterator[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[str, str]]]]:

@@ -5,47 +5,75 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from app.accounts.accounts import get_account
 from app.db import Commit
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import Prefix, new_id
+from app.domain.states import Seal
 from app.files import Files
 from app.models import InputFile
+from app.pipeline.keeping import seal_for
 from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
 from app.pipeline.tables import csv_lines, parquet_lines
+from app.vault.cipher import Cipher, new_key
+from app.vault.sealed_files import open_file, seal_file
+from app.vault.text_keys import cipher_of_file, make_text_key
+from app.vault.texts import account_cipher
 
 FILE_BYTES_MAX = 200 * 1024 * 1024
 FILENAME_CHARS_MAX = 255
+#: What seals add to a file is less than this part of it.
+_SEALED_SHARE = 64
 #: How a Parquet file begins.
 _PARQUET = b"PAR1"
 _UNSEEMLY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def upload(
-    services: Services, account_id: str, filename: str, chunks: Iterable[bytes]
+    services: Services,
+    account_id: str,
+    filename: str,
+    chunks: Iterable[bytes],
+    retention: str | None = None,
 ) -> InputFile:
     """Keep an input file. What its lines say is checked when a batch is submitted with it.
 
+    With `retention` none, of its own or by the account's setting, it is sealed from its first
+    byte with a key of its own, which the batch that is made of it takes over.
+
     Raises:
-        InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet.
+        InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet; or it is to be kept,
+            and the account retains nothing.
         TooLargeError: it is over the limit.
         UnavailableError: the storage or the store is full or away.
     """
     file_id, files = new_id(Prefix.FILE), Files(services.settings.files_base_url)
-    looked = _Look(chunks, filename)
-    stored = files.put(file_id, looked.through(), bytes_max=FILE_BYTES_MAX)
+    looked, key = _Look(chunks, filename), new_key()
+    with services.store.read() as session:
+        account = get_account(session, account_id)
+    seal = seal_for(account, retention)
+    content, bytes_max = looked.through(), FILE_BYTES_MAX
+    if seal is not None:
+        bytes_max += FILE_BYTES_MAX // _SEALED_SHARE
+        cipher = Cipher(key) if seal is Seal.BATCH else account_cipher(services.vault, account)
+        content = seal_file(cipher, file_id, content)
+    stored = files.put(file_id, content, bytes_max=bytes_max)
     try:
         with services.store.transaction(Commit.UPLOAD) as tx:
             row = InputFile(
                 id=file_id,
                 account_id=account_id,
                 filename=_UNSEEMLY.sub("", filename)[:FILENAME_CHARS_MAX] or "input.jsonl",
-                bytes=stored.bytes,
+                bytes=looked.bytes,
                 sha256=stored.sha256,
                 format=looked.format,
+                seal=seal,
                 created_at=services.store.now(tx),
             )
             tx.add(row)
+            if seal is Seal.BATCH:
+                make_text_key(tx, services.vault, key, account_id=account_id, file_id=file_id)
     except BaseException:
         _forget(services, files, file_id)
         raise
@@ -87,7 +115,7 @@ def stored_lines(
     except NotFoundError as error:
         param = "input_file_id"
         raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
-    chunks = Files(services.settings.files_base_url).open(file_id)
+    chunks = _content(services, row)
     match row.format:
         case "csv":
             return csv_lines(chunks, templated=templated)
@@ -97,17 +125,32 @@ def stored_lines(
             return jsonl_lines(chunks)
 
 
+def _content(services: Services, row: InputFile) -> Iterator[bytes]:
+    """The file's bytes as they were uploaded."""
+    stored = Files(services.settings.files_base_url).open(row.id)
+    if row.seal is None:
+        return stored
+    with services.store.read() as session:
+        if row.seal == Seal.BATCH:
+            cipher = cipher_of_file(session, services.vault, row.id)
+        else:
+            cipher = account_cipher(services.vault, get_account(session, row.account_id))
+    return open_file(cipher, row.id, stored)
+
+
 class _Look:
     """What an upload is, found from how it begins and what it is called.
 
     Attributes:
         format: jsonl, csv or parquet; known once the chunks have gone through.
+        bytes: how many went through.
     """
 
     def __init__(self, chunks: Iterable[bytes], filename: str) -> None:
         self._chunks = chunks
         self._says_csv = filename.lower().endswith(".csv")
         self.format = "jsonl"
+        self.bytes = 0
 
     def through(self) -> Iterator[bytes]:
         """The chunks, as long as they are what they began as.
@@ -117,6 +160,7 @@ class _Look:
         """
         decoder, has_begun = codecs.getincrementaldecoder("utf-8")(), False
         for chunk in self._chunks:
+            self.bytes += len(chunk)
             if not has_begun and chunk.strip():
                 has_begun = True
                 self.format = self._format_of(chunk)

@@ -36,6 +36,7 @@ from app.reports.tallies import (
     used_by,
 )
 from app.stats.intervals import Estimate, mean_by_prompt, win_share
+from app.vault.texts import texts_of
 
 _NO_MARKS = Marks()
 
@@ -45,6 +46,7 @@ def report(session: Session, account_id: str, batch_id: str) -> ReportView:
 
     Raises:
         NotFoundError: the account has no such batch.
+        GoneError: its text was destroyed.
     """
     batch = own_batch(session, account_id, batch_id)
     sums = _Sums.read(session, batch)
@@ -81,7 +83,7 @@ class _Sums:
 
     @classmethod
     def read(cls, session: Session, batch: Batch) -> "_Sums":
-        plan = plan_of(session, batch.id)
+        plan, texts = plan_of(session, batch.id), texts_of(session, batch)
         is_judged = plan.judge is not None
         return cls(
             batch=batch,
@@ -89,7 +91,7 @@ class _Sums:
             states=calls_by_state(session, batch.id),
             used=used_by(session, batch.id),
             latencies=latencies_by_label(session, batch.id),
-            judged=judgements(session, batch.id) if is_judged else Judgements(),
+            judged=judgements(session, batch.id, texts) if is_judged else Judgements(),
             repairs=repairs_by_judge(session, batch.id) if is_judged else {},
         )
 

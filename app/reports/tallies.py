@@ -15,6 +15,7 @@ from sqlmodel import Session, col
 
 from app.domain.states import Billed, CallState, Role
 from app.models import Call, Job, StoredVerdict, UsageRow
+from app.vault.texts import Texts
 
 _STREAMED = 500
 _PERCENTILES = (50, 95)
@@ -175,11 +176,11 @@ def repairs_statement(batch_id: str) -> sa.Executable:
     return sa.select(again.c.label, sa.func.count()).group_by(again.c.label)
 
 
-def judgements(session: Session, batch_id: str) -> Judgements:
+def judgements(session: Session, batch_id: str, texts: Texts) -> Judgements:
     """Every verdict of a batch, added up."""
     sums = Judgements()
-    for (body,) in _run(session, verdicts_statement(batch_id)):
-        verdict = _VERDICTS.decode(body)
+    for job_id, body in _run(session, verdicts_statement(batch_id)):
+        verdict = _VERDICTS.decode(texts.open("verdict", job_id, body))
         sums.verdicts += 1
         sums.judged += bool(verdict.scores)
         sums.given.update({given.judge for given in verdict.judges})
@@ -190,7 +191,7 @@ def judgements(session: Session, batch_id: str) -> Judgements:
 def verdicts_statement(batch_id: str) -> sa.Executable:
     """The verdicts of a batch, a few in memory at a time."""
     return (
-        sa.select(col(StoredVerdict.body))
+        sa.select(col(StoredVerdict.job_id), col(StoredVerdict.body))
         .where(col(StoredVerdict.batch_id) == batch_id)
         .execution_options(yield_per=_STREAMED)
     )

@@ -14,8 +14,9 @@ from sqlmodel import Session, col, select
 from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError
 from app.models import Account
-from app.vault.custody import keep_private, read_key_file
+from app.vault.custody import read_key_file
 from app.vault.master import Vault, kid_of, new_fernet_key
+from app.vault.private import keep_private
 
 CHUNK = 200
 

@@ -33,6 +33,7 @@ from app.pipeline.services import Services, register_simulated_prices
 from app.pipeline.submit import Submission, submit
 from app.queue import Step
 from app.settings import Settings
+from app.vault.keyring import Keyring
 from app.vault.master import Vault, new_fernet_key
 from app.vault.webhook_secrets import seal_webhook_secret
 from app.webhooks.signing import new_secret
@@ -68,7 +69,7 @@ class Engine:
             Settings.model_validate(environment),
             store,
             self.queue,
-            vault or Vault(new_fernet_key()),
+            vault or Vault(new_fernet_key(), keyring=Keyring(data_dir / "keyring")),
         )
         self.store = store
         self.policy: Policy = policy_of(self.services)
