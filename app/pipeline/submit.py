@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.billing import ledger
 from app.billing.pricing import price_of
-from app.db import Store, Tx
+from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
 from app.domain.ids import Prefix, job_ids, new_id
 from app.domain.money import dollars_to_nanos
@@ -120,7 +120,7 @@ def _known(store: Store, submission: Submission) -> str | None:
 
 def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool) -> str:
     store = services.store
-    with store.transaction() as tx:
+    with store.transaction(Commit.SUBMIT) as tx:
         if any(one.variant.ref.provider == SIMULATED for one in variants_of(plan)):
             ensure_simulated_lane(tx, submission.account_id)
         lanes = require_lanes(tx, submission.account_id, variants_of(plan))
