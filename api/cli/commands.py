@@ -37,6 +37,7 @@ MODULES = {
     "worker": "processes",
     "scheduler": "processes",
     "migrate": "migrate",
+    "rotate-keys": "rotate",
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed, or the batch did not complete; 2 the command line or its "
