@@ -30,6 +30,7 @@ MODULES = {
     "resume": "batches",
     "results": "results",
     "report": "report",
+    "rank": "rank",
     "usage": "usage",
     "credits": "credits",
     "api": "serve",

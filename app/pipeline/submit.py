@@ -1,9 +1,8 @@
 """submit: a batch is accepted whole, with its hold of credits, or not at all."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -28,14 +27,14 @@ from app.models import (
 )
 from app.pipeline.account_plan import account_plan
 from app.pipeline.calls import TEXT_COLUMNS
+from app.pipeline.context import rules_of, windows_of
+from app.pipeline.deadlines import in_utc, read_deadline
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.keeping import begin_texts, check_keeping
 from app.pipeline.lanes import require_lanes, variants_of
-from app.pipeline.lines import RawLine, Rules, Spool, spool_lines
+from app.pipeline.lines import RawLine, Spool, spool_lines
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
-from app.pipeline.templates import MessagesTemplate
-from app.pipeline.variants import prompt_check
 from app.pipeline.worst import batch_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
@@ -43,8 +42,6 @@ from app.vault.texts import Texts
 
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 _CHUNK = 2000
-_SPAN = re.compile(r"^(\d{1,6})(m|h|d)$")
-_SPANS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _START_MAX = timedelta(days=366)
 _JOB_COLUMNS = (
     "id", "batch_id", "account_id", "position", "custom_id", "state", "round", "outstanding",
@@ -88,9 +85,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
         seal = check_keeping(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
-    given = submission.body.template
-    template = None if given is None else MessagesTemplate(given)
-    rules = Rules(prompt_check(plan), template, sealed=seal is not None)
+    rules = replace(rules_of(plan, submission.body, windows_of(plan)), sealed=seal is not None)
     spool = spool_lines(submission.lines, rules)
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
@@ -156,7 +151,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
 
 def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
     body = submission.body
-    starts = None if body.not_before is None else _in_utc(body.not_before, "not_before")
+    starts = None if body.not_before is None else in_utc(body.not_before, "not_before")
     if starts is not None and starts > now + _START_MAX:
         raise InvalidRequestError("not_before: is more than a year away", param="not_before")
     return Batch(
@@ -181,42 +176,6 @@ def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
         jobs_queued=jobs,
         cap_nanos=None if body.budget_usd is None else dollars_to_nanos(body.budget_usd),
     )
-
-
-def read_deadline(text: str | None, starts: datetime) -> datetime | None:
-    """A deadline from a span after the start, such as `24h`, or a moment with its time zone.
-
-    Raises:
-        InvalidRequestError: it is neither, or passed before the start.
-    """
-    if text is None:
-        return None
-    span = _SPAN.match(text)
-    problem = "deadline: give a span such as 30m, 24h or 7d, or a moment with its time zone"
-    try:
-        deadline = (
-            starts + int(span.group(1)) * _SPANS[span.group(2)]
-            if span
-            else datetime.fromisoformat(text)
-        )
-    except (ValueError, OverflowError):
-        raise InvalidRequestError(problem, param="deadline") from None
-    if deadline.tzinfo is None:
-        raise InvalidRequestError(problem, param="deadline")
-    deadline = _in_utc(deadline, "deadline")
-    if deadline <= starts:
-        raise InvalidRequestError("deadline: is not after the start", param="deadline")
-    return deadline
-
-
-def _in_utc(moment: datetime, field: str) -> datetime:
-    """The moment in UTC; at the ends of the calendar there may be none."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise InvalidRequestError(
-            f"{field}: is no moment that can be counted", param=field
-        ) from None
 
 
 def check_prices(plan: Plan, lanes: Mapping[str, Lane], body: BatchBody) -> None:
