@@ -92,16 +92,16 @@ class Rules:
     Attributes:
         check_prompt: what else to ask of prompts with images. Text is taken by every model.
         template: what `vars` are put into.
-        sealed: what goes to the disk until the store has it is sealed there.
         tokens_max: prompts that cannot have more tokens are spared `check_length`.
         check_length: refuses a prompt that is too long for some model, told where it is.
+        sealed: what goes to the disk until the store has it is sealed there.
     """
 
     check_prompt: CheckPrompt | None = None
     template: MessagesTemplate | None = None
-    sealed: bool = False
     tokens_max: int = sys.maxsize
     check_length: CheckLength | None = None
+    sealed: bool = False
 
 
 def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
