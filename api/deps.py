@@ -63,7 +63,7 @@ def id_pattern(prefix: Prefix) -> str:
     return rf"^{prefix.value}_[{ALPHABET}]{{{chars}}}$"
 
 
-def _checked(prefix: Prefix, what: str, given: str) -> str:
+def checked_id(prefix: Prefix, what: str, given: str) -> str:
     """An id, or the answer that one which is none gets: the store is not asked for it."""
     if not re.fullmatch(id_pattern(prefix), given):
         raise NotFoundError(f"there is no {what} {given[:_ID_SHOWN_CHARS]!r}")
@@ -71,15 +71,15 @@ def _checked(prefix: Prefix, what: str, given: str) -> str:
 
 
 async def _batch_id(batch_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.BATCH, "batch", batch_id)
+    return checked_id(Prefix.BATCH, "batch", batch_id)
 
 
 async def _job_id(job_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.JOB, "job", job_id)
+    return checked_id(Prefix.JOB, "job", job_id)
 
 
 async def _file_id(file_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.FILE, "file", file_id)
+    return checked_id(Prefix.FILE, "file", file_id)
 
 
 async def _idempotency_key(

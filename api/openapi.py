@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from api.account_views import AuditPage
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
+from api.v1.account import PurgeView
 from api.v1.privacy import PrivacyBody
 from api.v1.provider_keys import KeyBody
 from api.views import (
@@ -49,6 +50,7 @@ _SHAPES: tuple[type, ...] = (
     Offers,
     Privacy,
     PrivacyBody,
+    PurgeView,
     ReadyView,
     ReportView,
     ResultPage,

@@ -34,6 +34,7 @@ class Step(StrEnum):
     BLEND = "blend"  # batch, jobs…
     FINALIZE = "finalize"  # batch
     DELIVER = "deliver"  # delivery
+    PURGE = "purge"  # purge
     RECONCILE = "reconcile"  # nothing
 
 

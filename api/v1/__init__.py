@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from api.v1 import (
+    account,
     audit,
     batches,
     files,
@@ -29,5 +30,6 @@ for part in (
     webhooks,
     audit,
     privacy,
+    account,
 ):
     router.include_router(part.router)

@@ -60,6 +60,9 @@ class Commit(StrEnum):
     ERASED = "erased"  # the last of them
     FORGET_FILE = "forget_file"
     REWRAP = "rewrap"  # keys of batches, by today's key
+    PURGE_BEGUN = "purge_begun"
+    PURGE = "purge"  # a chunk of an account's content
+    PURGE_FINISHED = "purge_finished"  # its receipt
     FORGET_KEYS = "forget_keys"  # idempotency keys after their days
 
 

@@ -15,6 +15,7 @@ from app.models.batch import (
 )
 from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
 from app.models.ledger import LedgerEntry
+from app.models.purge import Purge
 from app.models.usage import UsageRollup
 from app.models.webhook import Delivery, Endpoint, Event
 
@@ -36,6 +37,7 @@ __all__ = [
     "Lane",
     "LedgerEntry",
     "ProviderKey",
+    "Purge",
     "StoredCompletion",
     "StoredText",
     "StoredVerdict",

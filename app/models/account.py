@@ -38,6 +38,8 @@ class Account(Table, table=True):
     retention: str = Field(default=Retention.KEEP.value, sa_type=Word)
     seal: bool = False
     retention_days: int | None = None  # after a batch's close; None: for ever
+    # Then its id and its balance are all that is left: its key and its name are no more.
+    deleted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
 class ApiKey(Table, table=True):

@@ -6,13 +6,14 @@ Done twice it does nothing; cut short, whoever comes next begins again and finds
 from collections import Counter
 
 import msgspec
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from app.db import Commit, Store, Tx
-from app.domain.ids import job_id
+from app.db import Commit, Tx
+from app.domain.ids import job_id, job_range
 from app.domain.states import Seal
 from app.files import Files
-from app.models import Batch, BatchSpec, InputFile
+from app.models import Batch, BatchSpec, InputFile, Job
 from app.pipeline.services import Services
 
 WINDOW = 500
@@ -30,6 +31,13 @@ _BLANKS = (
     f"UPDATE attempt SET message = NULL WHERE call_id {_CALLS} AND message IS NOT NULL",  # noqa: S608
     f"UPDATE job SET message = NULL WHERE id {_JOBS} AND message IS NOT NULL",  # noqa: S608
 )
+#: What else a job has, each before what it is of.
+_ROWS = (
+    f"DELETE FROM completion WHERE call_id {_CALLS}",  # noqa: S608
+    f"DELETE FROM attempt WHERE call_id {_CALLS}",  # noqa: S608
+    f"DELETE FROM call WHERE job_id {_JOBS}",  # noqa: S608
+    f"DELETE FROM job WHERE id {_JOBS}",  # noqa: S608
+)
 
 
 def erase_texts(services: Services, batch_id: str) -> Counter[str]:
@@ -39,7 +47,7 @@ def erase_texts(services: Services, batch_id: str) -> Counter[str]:
         batch = session.get_one(Batch, batch_id)
     for first in range(0, batch.jobs_total, WINDOW):
         with store.transaction(Commit.ERASE) as tx:
-            counts += _erase_window(tx, store, batch_id, first)
+            counts += _erase_window(tx, batch_id, first)
     with store.read() as session:
         file = _own_file(session, batch)
     if file is not None:
@@ -51,12 +59,31 @@ def erase_texts(services: Services, batch_id: str) -> Counter[str]:
     return counts
 
 
-def _erase_window(tx: Tx, store: Store, batch_id: str, first: int) -> Counter[str]:
+def _erase_window(tx: Tx, batch_id: str, first: int) -> Counter[str]:
     ids = {"first": job_id(batch_id, first), "last": job_id(batch_id, first + WINDOW - 1)}
-    counts = Counter(row[0] for text in _DELETES for row in tx.run(store.sql(text), ids))
+    counts = Counter(row[0] for text in _DELETES for row in tx.run(sa.text(text), ids))
     for text in _BLANKS:
-        tx.run(store.sql(text), ids)
+        tx.run(sa.text(text), ids)
     return counts
+
+
+def delete_jobs(tx: Tx, batch_id: str) -> Counter[str] | None:
+    """Delete some jobs of a batch whose row is gone, with all that is theirs; None at the end."""
+    first, last = job_range(batch_id)
+    found = tx.exec(
+        select(Job.id)
+        .where(col(Job.id).between(first, last))
+        .order_by(col(Job.id))
+        .limit(WINDOW)
+        .with_for_update()
+    ).all()
+    if not found:
+        return None
+    ids = {"first": found[0], "last": found[-1]}
+    counts = Counter(row[0] for text in _DELETES for row in tx.run(sa.text(text), ids))
+    for text in _ROWS:
+        tx.run(sa.text(text), ids)
+    return counts + Counter(jobs=len(found))
 
 
 def _own_file(session: Session, batch: Batch) -> str | None:

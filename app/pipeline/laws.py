@@ -75,7 +75,8 @@ _LAWS = {
         SELECT endpoint.id FROM endpoint JOIN batch ON batch.id = endpoint.batch_id
         JOIN event ON event.batch_id = batch.id AND event.type LIKE 'batch.%'
         LEFT JOIN delivery ON delivery.event_id = event.id AND delivery.endpoint_id = endpoint.id
-        WHERE batch.closed_at IS NOT NULL AND delivery.id IS NULL""",
+        WHERE batch.closed_at IS NOT NULL AND delivery.id IS NULL
+          AND endpoint.disabled_at IS NULL""",
     (7, "every closed batch has said so"): """
         SELECT batch.id FROM batch LEFT JOIN event
           ON event.batch_id = batch.id AND event.type = 'batch.' || batch.state

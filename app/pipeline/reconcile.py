@@ -17,6 +17,7 @@ from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane,
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
 from app.pipeline.deliver import due_deliveries
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
+from app.pipeline.purge import open_purges
 from app.pipeline.record import end_early, record, step_of
 from app.pipeline.services import Services
 from app.queue import Step
@@ -212,6 +213,7 @@ def due_work(store: Store) -> list[Hint]:
         for batch in open_batches:
             hints += _batch_hints(session, batch, now=now)
         hints += [Hint(Step.DELIVER, (id_,)) for id_ in due_deliveries(session, _HINTS)]
+        hints += [Hint(Step.PURGE, (id_,)) for id_ in open_purges(session)]
     return hints
 
 

@@ -152,7 +152,9 @@ def check_vault(store: Store, vault: Vault) -> None:
         SetupError: lists the ids of the keys that are missing.
     """
     with store.read() as session:
-        kids = session.exec(select(Account.data_key_kid).distinct()).all()
+        kids = session.exec(
+            select(Account.data_key_kid).where(Account.data_key_kid != "").distinct()
+        ).all()
     missing = sorted(set(kids) - set(vault.kids))
     if missing:
         raise SetupError(

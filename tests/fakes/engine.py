@@ -27,6 +27,7 @@ from app.pipeline.finalize import finalize
 from app.pipeline.lines import RawLine
 from app.pipeline.outcomes import Finished, Policy
 from app.pipeline.plan import plan
+from app.pipeline.purge import purge
 from app.pipeline.reconcile import policy_of, reconcile
 from app.pipeline.record import record
 from app.pipeline.services import Services, register_simulated_prices
@@ -132,6 +133,8 @@ class Engine:
                 finalize(self.services, *ids)
             case Step.DELIVER:
                 deliver(self.services, *ids)
+            case Step.PURGE:
+                purge(self.services, *ids)
             case Step.RECONCILE:
                 reconcile(self.services)
             case Step.DISPATCH:

@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("retention", WORD, nullable=False),
         sa.Column("seal", sa.Boolean(), nullable=False),
         sa.Column("retention_days", sa.Integer(), nullable=True),
+        sa.Column("deleted_at", TIME, nullable=True),
         sa.CheckConstraint("retention IN ('keep', 'none')", name="ck_account_retention_known"),
         sa.CheckConstraint(
             "granted_nanos + overrun_nanos = held_nanos + available_nanos + spent_nanos",
@@ -178,6 +179,18 @@ def upgrade() -> None:
     op.create_index("ix_ledger_entry_account", "ledger_entry", ["account_id", "id"], unique=False)
     op.create_index("ix_ledger_entry_batch", "ledger_entry", ["batch_id"], unique=False)
 
+    op.create_table(
+        "purge",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("deletes_account", sa.Boolean(), nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("counts", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("finished_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_purge"),
+    )
+    op.create_index("ix_purge_account_id", "purge", ["account_id"], unique=False)
     op.create_table(
         "stored_text",
         sa.Column("owner_id", ID, nullable=False),
@@ -647,6 +660,7 @@ def downgrade() -> None:
     op.drop_table("worker")
     op.drop_table("usage")
     op.drop_table("text_key")
+    op.drop_table("purge")
     op.drop_table("stored_text")
     op.drop_table("ledger_entry")
     op.drop_table("job")
