@@ -25,7 +25,10 @@ class ToldRate:
 
 @dataclass(frozen=True, slots=True)
 class ToldLimits:
-    """The limits that an answer told: of requests, and of tokens by whatever they are counted."""
+    """The limits that an answer told: of requests, and of tokens.
+
+    Tokens are one limit, or two where those of prompts and of answers are limited apart.
+    """
 
     requests: ToldRate = ToldRate()
     tokens: tuple[ToldRate, ...] = ()

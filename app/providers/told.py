@@ -16,8 +16,9 @@ from app.domain.told import ToldLimits, ToldRate
 from app.providers.base import RETRY_AFTER_MAX_S, parse_retry_after
 
 _OPENAI, _ANTHROPIC = "x-ratelimit-{}-{}", "anthropic-ratelimit-{1}-{0}"
-#: What is counted, in the order in which it is looked for: the first that is there counts.
-_ANTHROPIC_TOKENS = ("tokens", "input-tokens", "output-tokens")
+_ALL_TOKENS = ("tokens",)
+#: Where prompts and answers are counted apart, and not together.
+_SOME_TOKENS = ("input-tokens", "output-tokens")
 _GO = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?!s))?"
     r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?"
@@ -28,10 +29,11 @@ _COUNT_CHARS_MAX = 18
 
 def limits_told(headers: Mapping[str, str]) -> ToldLimits | None:
     """The limits that an answer's headers tell; None if they tell none."""
-    for prefix, tokens in ((_OPENAI, ("tokens",)), (_ANTHROPIC, _ANTHROPIC_TOKENS)):
-        found = [_rate(headers, prefix, what) for what in ("requests", *tokens)]
-        if any(found):
-            return ToldLimits(found[0] or ToldRate(), tuple(one for one in found[1:] if one))
+    for prefix in (_OPENAI, _ANTHROPIC):
+        requests = _rate(headers, prefix, "requests")
+        tokens = _rates(headers, prefix, _ALL_TOKENS) or _rates(headers, prefix, _SOME_TOKENS)
+        if requests or tokens:
+            return ToldLimits(requests or ToldRate(), tokens)
     return None
 
 
@@ -64,6 +66,11 @@ def reset_s(text: str, sent: str = "") -> float | None:
     if seconds is None:
         seconds = _moment_s(text, sent)
     return None if seconds is None else min(max(seconds, 0.0), RETRY_AFTER_MAX_S)
+
+
+def _rates(headers: Mapping[str, str], prefix: str, names: tuple[str, ...]) -> tuple[ToldRate, ...]:
+    found = (_rate(headers, prefix, name) for name in names)
+    return tuple(rate for rate in found if rate is not None)
 
 
 def _rate(headers: Mapping[str, str], prefix: str, what: str) -> ToldRate | None:

@@ -34,7 +34,9 @@ def test_p2_a_reset_is_read_in_every_flavour_and_clamped(text: str, seconds: flo
     assert reset_s(text, DATE) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "s", "5x", "nan", "inf", "2026-11-25T22:00:34", "1s2m"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "s", "5x", "nan", "inf", "2026-11-25T22:00:34", "1s2m"]
+)
 def test_p2_a_reset_that_is_none_is_none(text: str) -> None:
     assert reset_s(text, DATE) is None
 
