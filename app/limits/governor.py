@@ -137,6 +137,10 @@ class Governor:
         self._answers[lane_id] += 1
         self._began[lane_id] = max(self._began.get(lane_id, 0.0), self._clock() - latency_s)
 
+    def owe(self, lane_id: str, tokens_more: int) -> None:
+        """A call that got no answer took so many tokens more than its permit's; or fewer."""
+        self._local.owe(lane_id, tokens_more)
+
     def told(self, lane_id: str, limits: ToldLimits) -> None:
         """Take note of what an answer said of the lane's limits; the others soon hear of it."""
         before = self._local.learned.get(lane_id, NOTHING)

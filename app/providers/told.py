@@ -10,15 +10,39 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 from app.domain.clock import utc_now
 from app.domain.told import ToldLimits, ToldRate
 from app.providers.base import RETRY_AFTER_MAX_S, parse_retry_after
 
-_OPENAI, _ANTHROPIC = "x-ratelimit-{}-{}", "anthropic-ratelimit-{1}-{0}"
-_ALL_TOKENS = ("tokens",)
-#: Where prompts and answers are counted apart, and not together.
-_SOME_TOKENS = ("input-tokens", "output-tokens")
+_Names = tuple[str, str, str]
+
+
+class _Flavour(NamedTuple):
+    """The names of limit, remaining and reset; tokens may be told together, or apart."""
+
+    requests: _Names
+    all_tokens: tuple[_Names, ...]
+    some_tokens: tuple[_Names, ...] = ()
+
+
+def _names(pattern: str, what: str) -> _Names:
+    limit, remaining, reset = (
+        pattern.format(field=field, what=what) for field in ("limit", "remaining", "reset")
+    )
+    return limit, remaining, reset
+
+
+_OPENAI, _ANTHROPIC = "x-ratelimit-{field}-{what}", "anthropic-ratelimit-{what}-{field}"
+_FLAVOURS = (
+    _Flavour(_names(_OPENAI, "requests"), (_names(_OPENAI, "tokens"),)),
+    _Flavour(
+        _names(_ANTHROPIC, "requests"),
+        (_names(_ANTHROPIC, "tokens"),),
+        (_names(_ANTHROPIC, "input-tokens"), _names(_ANTHROPIC, "output-tokens")),
+    ),
+)
 _GO = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?!s))?"
     r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?"
@@ -29,9 +53,9 @@ _COUNT_CHARS_MAX = 18
 
 def limits_told(headers: Mapping[str, str]) -> ToldLimits | None:
     """The limits that an answer's headers tell; None if they tell none."""
-    for prefix in (_OPENAI, _ANTHROPIC):
-        requests = _rate(headers, prefix, "requests")
-        tokens = _rates(headers, prefix, _ALL_TOKENS) or _rates(headers, prefix, _SOME_TOKENS)
+    for names in _FLAVOURS:
+        requests = _rate(headers, names.requests)
+        tokens = _rates(headers, names.all_tokens) or _rates(headers, names.some_tokens)
         if requests or tokens:
             return ToldLimits(requests or ToldRate(), tokens)
     return None
@@ -68,15 +92,13 @@ def reset_s(text: str, sent: str = "") -> float | None:
     return None if seconds is None else min(max(seconds, 0.0), RETRY_AFTER_MAX_S)
 
 
-def _rates(headers: Mapping[str, str], prefix: str, names: tuple[str, ...]) -> tuple[ToldRate, ...]:
-    found = (_rate(headers, prefix, name) for name in names)
+def _rates(headers: Mapping[str, str], names: tuple[_Names, ...]) -> tuple[ToldRate, ...]:
+    found = (_rate(headers, one) for one in names)
     return tuple(rate for rate in found if rate is not None)
 
 
-def _rate(headers: Mapping[str, str], prefix: str, what: str) -> ToldRate | None:
-    limit, remaining, reset = (
-        headers.get(prefix.format(field, what)) for field in ("limit", "remaining", "reset")
-    )
+def _rate(headers: Mapping[str, str], names: _Names) -> ToldRate | None:
+    limit, remaining, reset = map(headers.get, names)
     if limit is None and remaining is None and reset is None:
         return None
     when = None if reset is None else reset_s(reset, headers.get("date", ""))

@@ -10,7 +10,7 @@ import redis
 from app.limits.breaker import Breaker
 from app.limits.governor import Governor
 from app.limits.lanes import HEADROOM, LaneLimits, Limiter
-from app.limits.link import Link, connect
+from app.limits.link import TIMEOUT_S, Link, connect
 from app.limits.local_breaker import OPEN_S
 from tests.fakes.clock import FakeClock
 from tests.servers import valkey_server
@@ -27,8 +27,8 @@ async def make_link(valkey_url: str) -> AsyncIterator[MakeLink]:
     """Links to the server, closed after the test."""
     links: list[Link] = []
 
-    def make(url: str = valkey_url, **options: object) -> Link:
-        links.append(Link(connect(url), **options))
+    def make(url: str = valkey_url, timeout_s: float = 10.0, **options: object) -> Link:
+        links.append(Link(connect(url, timeout_s), **options))
         return links[-1]
 
     yield make
@@ -126,7 +126,7 @@ async def test_a_server_that_came_back_is_used_again(make_link: MakeLink) -> Non
 
 async def test_a_server_that_hangs_holds_nobody_up_for_long(make_link: MakeLink) -> None:
     with valkey_server() as server:
-        governor = Governor(make_link(server.url), "wrk_1")
+        governor = Governor(make_link(server.url, TIMEOUT_S), "wrk_1")
         with redis.Redis.from_url(server.url) as client:
             client.client_pause(60_000)
         async with asyncio.timeout(10):

@@ -109,7 +109,7 @@ def test_p1_a_days_quota_that_is_told_in_a_sentence_is_one(message: str) -> None
 
 @pytest.mark.parametrize(("retry_after", "waits"), [("7200", True), ("5", False)])
 def test_p1_a_spend_limit_that_says_when_it_is_over_is_waited_for(
-    retry_after: str, waits: bool
+    retry_after: str, *, waits: bool
 ) -> None:
     error = failure(429, "enforced_spend_limit_reached", retry_after=retry_after)
     expected = ProviderRateLimitedError if waits else ProviderKeyRefusedError
