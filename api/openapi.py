@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from api.account_views import AuditPage
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
+from api.openai.errors import OpenAIError
 from api.v1.account import PurgeView
 from api.v1.privacy import PrivacyBody
 from api.v1.provider_keys import KeyBody
@@ -48,6 +49,7 @@ _SHAPES: tuple[type, ...] = (
     KeyList,
     KeyView,
     Offers,
+    OpenAIError,
     Privacy,
     PrivacyBody,
     PurgeView,

@@ -27,6 +27,8 @@ class Commit(StrEnum):
     GRANT = "grant"  # credits
 
     UPLOAD = "upload"  # an input file is known
+    FILE_EXPIRE = "file_expire"  # a file is as good as gone
+    FILE_DROP = "file_drop"  # files whose bytes are deleted are known no more
     SUBMIT = "submit"
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -37,7 +39,7 @@ class Commit(StrEnum):
     BUDGET = "budget"  # whether a batch whose budget has no room ends
     REST = "rest"  # nothing of a lane is due for a while
     WAIT = "wait"  # why a lane waits
-    PARK = "park"  # a lane whose key was refused
+    PARK = "park"  # a lane whose key was refused or quota used up, or whose quota is there again
     RECORD = "record"  # a group of finished attempts, by the writer or for a lost worker
     ADVANCE = "advance"  # a group of jobs whose round is done: advance, judge and blend
     FINALIZE = "finalize"  # no job of a batch will change any more
@@ -58,7 +60,6 @@ class Commit(StrEnum):
     RETENTION = "retention"  # batches whose text has had its time
     ERASE = "erase"  # a window of a batch's texts
     ERASED = "erased"  # the last of them
-    FORGET_FILE = "forget_file"
     REWRAP = "rewrap"  # keys of batches, by today's key
     PURGE_BEGUN = "purge_begun"
     PURGE = "purge"  # a chunk of an account's content

@@ -15,11 +15,11 @@ from app.accounts.audit import SYSTEM, Action, record_action
 from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
 from app.domain.states import BATCH_CLOSED, GoneReason, Seal
-from app.files import Files
 from app.models import Account, Batch, InputFile, TextKey
 from app.pipeline.control import own_batch
 from app.pipeline.erase import erase_texts
 from app.pipeline.services import Services
+from app.pipeline.upload import drop_files
 from app.vault.text_keys import destroy_old_days, has_old_keys, rewrap_old_keys
 from app.vault.texts import require_texts
 
@@ -161,20 +161,7 @@ def _forget_files(services: Services) -> None:
                 .limit(_AT_ONCE)
             )
         ]
-    for file in (*unclaimed, *overdue):
-        forget_file(services, file.id)
-
-
-def forget_file(services: Services, file_id: str) -> None:
-    """Delete a file: its key, if no batch took it over, its content, and what is known of it."""
-    Files(services.settings.files_base_url).delete(file_id)
-    with services.store.transaction(Commit.FORGET_FILE) as tx:
-        tx.run(
-            sa.delete(TextKey).where(
-                col(TextKey.file_id) == file_id, col(TextKey.batch_id).is_(None)
-            )
-        )
-        tx.run(sa.delete(InputFile).where(col(InputFile.id) == file_id))
+    drop_files(services, [file.id for file in (*unclaimed, *overdue)])
 
 
 def turn_keyring(services: Services) -> None:

@@ -2,8 +2,12 @@
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import timedelta
+from itertools import chain
+
+from sqlmodel import col, delete, select
 
 from app.accounts.accounts import get_account
 from app.db import Commit
@@ -11,7 +15,7 @@ from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableErr
 from app.domain.ids import Prefix, new_id
 from app.domain.states import Seal
 from app.files import Files
-from app.models import InputFile
+from app.models import InputFile, TextKey
 from app.pipeline.keeping import seal_for
 from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
@@ -21,13 +25,17 @@ from app.vault.sealed_files import open_file, seal_file
 from app.vault.text_keys import cipher_of_file, make_text_key
 from app.vault.texts import account_cipher
 
-FILE_BYTES_MAX = 200 * 1024 * 1024
+FILE_BYTES_MAX = 512 * 1024 * 1024
 FILENAME_CHARS_MAX = 255
 #: What seals add to a file is less than this part of it.
 _SEALED_SHARE = 64
 #: How a Parquet file begins.
 _PARQUET = b"PAR1"
+#: How many files are deleted in one go.
+_SWEPT = 100
 _UNSEEMLY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+Chunks = Iterator[bytes]
 
 
 def upload(
@@ -35,12 +43,22 @@ def upload(
     account_id: str,
     filename: str,
     chunks: Iterable[bytes],
+    *,
     retention: str | None = None,
+    kept_for: timedelta | None = None,
 ) -> InputFile:
     """Keep an input file. What its lines say is checked when a batch is submitted with it.
 
     With `retention` none, of its own or by the account's setting, it is sealed from its first
     byte with a key of its own, which the batch that is made of it takes over.
+
+    Args:
+        services: where to.
+        account_id: whose it is.
+        filename: what it is called, which is no more than a name.
+        chunks: its bytes.
+        retention: keep or none, where it is not the account's setting.
+        kept_for: how long it is kept; None until it is deleted.
 
     Raises:
         InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet; or it is to be kept,
@@ -61,6 +79,7 @@ def upload(
     stored = files.put(file_id, content, bytes_max=bytes_max)
     try:
         with services.store.transaction(Commit.UPLOAD) as tx:
+            now = services.store.now(tx)
             row = InputFile(
                 id=file_id,
                 account_id=account_id,
@@ -69,7 +88,8 @@ def upload(
                 sha256=stored.sha256,
                 format=looked.format,
                 seal=seal,
-                created_at=services.store.now(tx),
+                created_at=now,
+                expires_at=None if kept_for is None else now + kept_for,
             )
             tx.add(row)
             if seal is Seal.BATCH:
@@ -97,9 +117,70 @@ def own_file(services: Services, account_id: str, file_id: str) -> InputFile:
     """
     with services.store.read() as session:
         row = session.get(InputFile, file_id)
-    if row is None or row.account_id != account_id:
+        is_there = row is not None and (
+            row.expires_at is None or row.expires_at > services.store.now(session)
+        )
+    if row is None or row.account_id != account_id or not is_there:
         raise NotFoundError(f"there is no file {file_id[:64]!r}")
     return row
+
+
+def content_of(services: Services, account_id: str, file_id: str) -> tuple[InputFile, Chunks]:
+    """The account's file with its bytes, a chunk at a time.
+
+    Raises:
+        NotFoundError: there is none of that id, or its bytes are gone; raised at once.
+    """
+    row = own_file(services, account_id, file_id)
+    chunks = _content(services, row)
+    first = next(chunks, b"")
+    return row, chain([first], chunks)
+
+
+def delete_file(services: Services, account_id: str, file_id: str) -> None:
+    """Delete the account's file. Batches that were made of it go on.
+
+    It expires at once, so that whatever fails after that, `sweep_files` finishes.
+
+    Raises:
+        NotFoundError: there is none of that id.
+    """
+    own_file(services, account_id, file_id)
+    with services.store.transaction(Commit.FILE_EXPIRE) as tx:
+        row = tx.get(InputFile, file_id)
+        if row is not None:
+            row.expires_at = services.store.now(tx)
+    drop_files(services, [file_id])
+
+
+def sweep_files(services: Services) -> int:
+    """Delete files that have expired, some of them if there are many; answers how many."""
+    with services.store.read() as session:
+        now = services.store.now(session)
+        gone = session.exec(
+            select(InputFile.id).where(col(InputFile.expires_at) <= now).limit(_SWEPT)
+        ).all()
+    drop_files(services, gone)
+    return len(gone)
+
+
+def drop_files(services: Services, file_ids: Sequence[str]) -> None:
+    """Delete files, and the keys of those that retain nothing and are no batch's.
+
+    The bytes first: a row is what they are found again by.
+    """
+    if not file_ids:
+        return
+    files = Files(services.settings.files_base_url)
+    for file_id in file_ids:
+        files.delete(file_id)
+    with services.store.transaction(Commit.FILE_DROP) as tx:
+        tx.exec(
+            delete(TextKey).where(
+                col(TextKey.file_id).in_(file_ids), col(TextKey.batch_id).is_(None)
+            )
+        )
+        tx.exec(delete(InputFile).where(col(InputFile.id).in_(file_ids)))
 
 
 def stored_lines(
