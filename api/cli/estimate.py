@@ -6,25 +6,9 @@ import typer
 
 from api.cli.client import SUBMIT_TIMEOUT_S, connect
 from api.cli.failure import ExitCode
-from api.cli.inputs import Flags
+from api.cli.flags import Flags, takes_flags
 from api.cli.output import console, dollars, show_json, show_table
-from api.cli.submit import (
-    AllowSelf,
-    Blend,
-    Budget,
-    Criteria,
-    Deadline,
-    Fallback,
-    Judges,
-    Mode,
-    Models,
-    Params,
-    Prompts,
-    Repeats,
-    Source,
-    Synthesizer,
-    make_body,
-)
+from api.cli.submit import Prompts, Source, make_body
 
 _MINUTES = 60
 
@@ -34,30 +18,20 @@ def add_to(app: typer.Typer) -> None:
     app.command()(estimate)
 
 
-def estimate(  # noqa: PLR0913 - a flag is a parameter
+@takes_flags
+def estimate(
     source: Source = None,
     *,
     prompt: Prompts = None,
-    model: Models = None,
-    mode: Mode = None,
-    judge: Judges = None,
-    criteria: Criteria = None,
-    allow_self: AllowSelf = False,
-    blend: Blend = None,
-    synthesizer: Synthesizer = None,
-    fallback: Fallback = None,
-    params: Params = None,
-    repeats: Repeats = None,
-    budget: Budget = None,
-    deadline: Deadline = None,
+    flags: Flags,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),  # noqa: FBT003
 ) -> None:
     """Say what a batch would come to, and submit nothing.
 
     Takes what `submit` takes. Ends with 1 if it finds a problem.
+
+    Example: overnight estimate sweep.yaml --budget 5
     """
-    how = (judge, criteria, allow_self, blend, synthesizer, fallback)
-    flags = Flags(None, mode, model, *how, params, repeats, budget, deadline)
     with connect() as client:
         body = make_body(client, source, prompt or [], flags)
         found = client.post("/v1/batches/estimate", body, timeout=SUBMIT_TIMEOUT_S)

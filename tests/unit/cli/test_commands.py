@@ -5,8 +5,9 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from typer.main import get_command
 
-from api.cli.commands import MODULES
+from api.cli.commands import MODULES, make_app
 from api.cli.failure import ExitCode
 from tests.fakes.api import FakeApi, batch_view
 from tests.unit.cli.conftest import Overnight
@@ -32,6 +33,19 @@ def test_every_command_explains_itself(
 ) -> None:
     assert overnight(command, "--help") == ExitCode.DONE
     assert f"overnight {command}" in capsys.readouterr().out
+
+
+def test_the_help_of_every_command_has_an_example() -> None:
+    found = [(name, one) for name, one in get_command(make_app([])).commands.items()]  # type: ignore[attr-defined]
+    leaves = []
+    for name, one in found:
+        inner = getattr(one, "commands", None)
+        leaves += (
+            [(f"{name} {sub}", leaf) for sub, leaf in inner.items()] if inner else [(name, one)]
+        )
+    assert len(leaves) > len(MODULES)
+    without = [name for name, one in leaves if f"Example: overnight {name}" not in (one.help or "")]
+    assert without == []
 
 
 def test_help_lists_every_command_and_the_exit_codes(
