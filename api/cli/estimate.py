@@ -64,6 +64,13 @@ def _show(found: dict[str, Any]) -> None:
         f"{least}{dollars(cost['expected'])}, from {dollars(cost['low'])} to {dollars(cost['high'])}; "
         f"{_time(found['hours'])} at the limits of {found['slowest']}"
     )
+    if cached := sum(one.get("cached", 0) for one in found["models"]):
+        out.print(f"· {cached:,} calls take an answer that is there already, at no cost")
+    if sample := found.get("sample"):
+        out.print(
+            f"· the sample: {sample['jobs']:,} jobs, {sample['calls']:,} calls, "
+            f"{dollars(sample['cost_nanos']['expected'])}; the rest after `overnight resume`"
+        )
     for note in found["notes"]:
         out.print(f"· {note}")
     for problem in found["problems"]:
