@@ -32,12 +32,14 @@ MODULES = {
     "results": "results",
     "report": "report",
     "export": "export",
+    "rank": "rank",
     "usage": "usage",
     "credits": "credits",
     "api": "serve",
     "worker": "processes",
     "scheduler": "processes",
     "migrate": "migrate",
+    "rotate-keys": "rotate",
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 the command line or its input is wrong; 3 nothing answers "

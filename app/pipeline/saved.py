@@ -58,9 +58,9 @@ def saved_calls(
         calls = mode_for(plan.mode).plan(view).calls
         keys = keys_of(context.asked_by(JobCalls("", 0, 1, prompt.messages, calls)))
         asked.append([(str(one.ref), key) for one, key in zip(calls, keys, strict=True)])
-    with store.transaction() as tx:
+    with store.read() as session:
         wanted = [key for calls in asked for _, key in calls]
-        found = find_answers(tx, store, account_id, wanted)
+        found = find_answers(session, store, account_id, wanted)
     saved = Counter(model for calls in asked for model, key in calls if key in found)
     whole = sum(all(key in found for _, key in calls) for calls in asked)
     jobs = len(prompts)
