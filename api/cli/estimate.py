@@ -82,4 +82,7 @@ def _about(tokens: dict[str, int]) -> str:
 
 
 def _time(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * _MINUTES:.0f} min"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    minutes = hours * _MINUTES
+    return f"{minutes:.0f} min" if minutes >= 1 else "under a minute"

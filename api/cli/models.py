@@ -38,9 +38,19 @@ def models(
         return
     columns = ("model", "context", "in", "cached", "out", "key")
     show_table(columns, map(_row, offered), right=columns[1:5], whole=("model",))
-    for one in found["providers"]:
-        if one["reason"] is not None and (wanted in f"{one['provider']}/" or not offered):
+    told = [one for one in found["providers"] if one["reason"] is not None]
+    meant = [one for one in told if wanted in f"{one['provider']}/"]
+    _explain(meant or ([] if offered else told))
+
+
+def _explain(providers: list[dict[str, Any]]) -> None:
+    """Why the models of providers cannot be called, or what to know of them."""
+    keyless = [one["provider"] for one in providers if one["key"] is None and one["state"] is None]
+    for one in providers:
+        if one["provider"] not in keyless:
             note(f"{one['provider']}: {one['reason']}")
+    if keyless:
+        note(f"no key for {', '.join(keyless)}: `overnight keys set {keyless[0]}`")
 
 
 def _row(one: dict[str, Any]) -> tuple[object, ...]:

@@ -28,8 +28,10 @@ FOUND = {
         offer("cohere/command-a", via="openrouter", price=None, context_tokens=None),
     ],
     "providers": [
-        {"provider": "openai", "key": "byok", "reason": None},
-        {"provider": "groq", "key": None, "reason": "there is no key: PUT /v1/settings/keys/groq"},
+        {"provider": "openai", "key": "byok", "state": "open", "reason": None},
+        {"provider": "groq", "key": None, "state": None, "reason": "there is no key: PUT …"},
+        {"provider": "zai", "key": None, "state": None, "reason": "there is no key: PUT …"},
+        {"provider": "xai", "key": "byok", "state": "parked", "reason": "refused the key: 401"},
     ],
 }
 
@@ -43,7 +45,10 @@ def test_models_are_listed_with_price_context_and_whose_key_it_is(
     first, second = (line.split() for line in shown.out.splitlines() if "/" in line)
     assert first == ["openai/gpt-5.2", "400,000", "$1.25", "$0.125", "$10", "yours"]
     assert second == ["cohere/command-a", *["–"] * 4, "openrouter's"]  # noqa: RUF001
-    assert "groq: there is no key" in shown.err
+    assert shown.err.splitlines() == [
+        "xai: refused the key: 401",
+        "no key for groq, zai: `overnight keys set groq`",
+    ]
 
 
 def test_they_can_be_searched(
@@ -55,4 +60,4 @@ def test_they_can_be_searched(
         "openai/gpt-5.2"
     ]
     assert overnight("models", "groq/") == ExitCode.DONE
-    assert "there is no key" in capsys.readouterr().err
+    assert capsys.readouterr().err == "no key for groq: `overnight keys set groq`\n"
