@@ -5,8 +5,8 @@ from sqlmodel import col, select
 from app.db import Tx
 from app.models import Backlog, Batch, Lane
 from app.pipeline.services import Services
-from app.queue import Step, send_after_commit
-from app.webhooks.events import lane_parked, record_event
+from app.pipeline.tell import tell
+from app.webhooks.events import lane_parked
 
 #: Not if the key was replaced meanwhile: what was refused is not what the lane has now.
 _PARK = """
@@ -38,6 +38,4 @@ def _announce(tx: Tx, services: Services, lane_id: str) -> None:
         .order_by(col(Batch.id))
     ).all()
     for batch_id, account_id in waiting:
-        event = lane_parked(batch_id, lane_id, lane.provider, now)
-        for delivery_id in record_event(tx, services.store, account_id, batch_id, event):
-            send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+        tell(tx, services, account_id, batch_id, lane_parked(batch_id, lane_id, lane.provider, now))

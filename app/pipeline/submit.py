@@ -84,7 +84,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
     with services.store.read() as session:
         plan = account_plan(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
-        check_webhook(submission.body.webhook, services.settings.trusted_hosts)
+        check_webhook(submission.body.webhook, services.settings)
     given = submission.body.template
     template = None if given is None else MessagesTemplate(given)
     spool = spool_lines(submission.lines, Rules(prompt_check(plan), template))

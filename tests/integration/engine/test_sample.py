@@ -55,6 +55,7 @@ def listen(engine: Engine, batch_id: str) -> None:
                 account_id=engine.account_id,
                 batch_id=batch_id,
                 url="https://127.0.0.1:9/hook",
+                event_types='["overnight.batch.sample_done"]',
                 created_at=engine.store.now(tx),
             )
         )
