@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from sqlmodel import Session, col, select
 
-from app.db import Store, Tx, in_ms
+from app.db import Commit, Store, Tx, in_ms
 from app.domain.errors import SealError
 from app.domain.states import DeliveryState
 from app.domain.wire import Sender
@@ -122,7 +122,7 @@ def claim_deliveries(
     for endpoint_id, account_id in _due_endpoints(store):
         n = min(room - len(claims), ACCOUNT_AT_ONCE - taken[account_id])
         if n > 0:
-            with store.transaction() as tx:
+            with store.transaction(Commit.DELIVERY_CLAIM) as tx:
                 found = _claim(tx, store, endpoint_id, n)
             taken[account_id] += len(found)
             claims += found
@@ -134,7 +134,7 @@ def _due_endpoints(store: Store) -> list[tuple[str, str]]:
     with store.read() as session:
         is_lost = session.connection().execute(store.sql(_LOST)).first() is not None
     if is_lost:
-        with store.transaction() as tx:
+        with store.transaction(Commit.DELIVERY_GIVE_BACK) as tx:
             tx.run(store.sql(_GIVE_BACK))
     with store.read() as session:
         rows = session.connection().execute(store.sql(_DUE_ENDPOINTS)).all()
@@ -184,7 +184,7 @@ async def attempt(services: Services, claim: Claim, sender: Sender) -> Answer:
 def record_answers(services: Services, answers: Sequence[tuple[Claim, Answer]]) -> None:
     """Write what came of attempts, and what that says of their endpoints; all at once."""
     store = services.store
-    with services.store.transaction() as tx:
+    with store.transaction(Commit.DELIVERY_RECORD) as tx:
         ours = []
         for claim, answer in sorted(answers, key=lambda one: one[0].delivery.id):
             if _record(tx, store, claim, answer):

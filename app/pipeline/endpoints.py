@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, select
 
 from app.accounts.accounts import get_account
-from app.db import Store, Tx
+from app.accounts.audit import Action, record_action
+from app.db import Commit, Store, Tx
 from app.domain.errors import (
     AddressRefusedError,
     ConflictError,
@@ -35,6 +36,14 @@ NAME_CHARS_MAX = 200
 OVERLAP = timedelta(hours=24)
 BY_CLIENT = "by_client"
 _HINT_CHARS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose endpoints they are, and which API key asks."""
+
+    account_id: str
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ def add_batch_endpoint(
 
 
 def create_endpoint(
-    services: Services, account_id: str, setting: EndpointSetting, secret: str | None = None
+    services: Services, owner: Owner, setting: EndpointSetting, secret: str | None = None
 ) -> Keyed:
     """An endpoint of the account, told of all its batches from now on.
 
@@ -114,35 +123,28 @@ def create_endpoint(
     kinds = check_types(setting.event_types, param="event_types")
     given = new_secret() if secret is None else check_secret(secret, param="secret")
     store = services.store
-    with store.transaction() as tx:
-        account = _locked_account(tx, account_id)
-        owned = select(func.count()).select_from(Endpoint).where(
-            Endpoint.account_id == account_id,
-            col(Endpoint.batch_id).is_(None),
-            col(Endpoint.deleted_at).is_(None),
-        )  # fmt: skip
-        if tx.exec(owned).one() >= ENDPOINTS_MAX:
-            raise ConflictError(f"there are {ENDPOINTS_MAX} endpoints already; delete one first")
+    with store.transaction(Commit.ENDPOINT) as tx:
+        account = _with_room(tx, owner.account_id)
         now = store.now(tx)
         endpoint = Endpoint(
             id=new_id(Prefix.ENDPOINT),
-            account_id=account_id,
+            account_id=account.id,
             name=_checked_name(setting.name or ""),
             url=setting.url or "",
             event_types="",
             created_at=now,
             updated_at=now,
         )
-        if setting.enabled is False:
-            endpoint.disabled_at, endpoint.disabled_reason = now, BY_CLIENT
+        _enable(endpoint, setting.enabled, now)
         _subscribe(endpoint, kinds)
         _give_secret(services.vault, account, endpoint, given)
         tx.add(endpoint)
+        _note(tx, owner, Action.WEBHOOK_CREATED, endpoint)
     return Keyed(endpoint, given)
 
 
 def update_endpoint(
-    services: Services, account_id: str, endpoint_id: str, setting: EndpointSetting
+    services: Services, owner: Owner, endpoint_id: str, setting: EndpointSetting
 ) -> Endpoint:
     """Change what is given of an endpoint. Enabled again, it starts with a clean slate.
 
@@ -152,8 +154,8 @@ def update_endpoint(
     """
     if setting.url is not None:
         check_endpoint_url(setting.url, services.settings)
-    with services.store.transaction() as tx:
-        endpoint = own_endpoint(tx, account_id, endpoint_id)
+    with services.store.transaction(Commit.ENDPOINT_CHANGED) as tx:
+        endpoint = own_endpoint(tx, owner.account_id, endpoint_id)
         before = endpoint.model_dump()
         now = services.store.now(tx)
         if setting.name is not None:
@@ -166,6 +168,7 @@ def update_endpoint(
         _enable(endpoint, setting.enabled, now)
         if endpoint.model_dump() != before:
             endpoint.updated_at = now
+            _note(tx, owner, Action.WEBHOOK_CHANGED, endpoint)
     return endpoint
 
 
@@ -177,9 +180,7 @@ def _enable(endpoint: Endpoint, enabled: bool | None, now: datetime) -> None:  #
         endpoint.disabled_at, endpoint.disabled_reason = now, BY_CLIENT
 
 
-def rotate_secret(
-    services: Services, account_id: str, endpoint_id: str, *, keep_old: bool
-) -> Keyed:
+def rotate_secret(services: Services, owner: Owner, endpoint_id: str, *, keep_old: bool) -> Keyed:
     """Give an endpoint a new secret; the one before it signs as well for a day, if it is kept.
 
     There are never more than two: the one before that signs no more.
@@ -189,9 +190,9 @@ def rotate_secret(
         SealError: the secret that it has does not open.
     """
     secret = new_secret()
-    with services.store.transaction() as tx:
-        endpoint = own_endpoint(tx, account_id, endpoint_id)
-        account, now = get_account(tx, account_id), services.store.now(tx)
+    with services.store.transaction(Commit.SECRET_ROTATED) as tx:
+        endpoint = own_endpoint(tx, owner.account_id, endpoint_id)
+        account, now = get_account(tx, owner.account_id), services.store.now(tx)
         old = secrets_of(services.vault, account, endpoint, now)[0]
         _give_secret(services.vault, account, endpoint, old)
         sealed = endpoint.secret_sealed
@@ -199,37 +200,51 @@ def rotate_secret(
         endpoint.old_secret_until = now + OVERLAP if keep_old else None
         _give_secret(services.vault, account, endpoint, secret)
         endpoint.updated_at = now
+        _note(tx, owner, Action.WEBHOOK_SECRET_ROTATED, endpoint)
     return Keyed(endpoint, secret)
 
 
-def delete_endpoint(services: Services, account_id: str, endpoint_id: str) -> None:
+def delete_endpoint(services: Services, owner: Owner, endpoint_id: str) -> None:
     """Tell an endpoint nothing more, and forget its URL and its secrets.
 
     Raises:
         NotFoundError: the account has no such endpoint.
     """
-    with services.store.transaction() as tx:
-        endpoint = own_endpoint(tx, account_id, endpoint_id)
+    with services.store.transaction(Commit.ENDPOINT_DELETED) as tx:
+        endpoint = own_endpoint(tx, owner.account_id, endpoint_id)
         endpoint.deleted_at = services.store.now(tx)
         endpoint.url, endpoint.name, endpoint.wants_jobs = "", "", False
         endpoint.secret_sealed = endpoint.secret_hint = endpoint.old_secret_sealed = None
+        _note(tx, owner, Action.WEBHOOK_DELETED, endpoint)
 
 
-def own_endpoint(tx: Tx, account_id: str, endpoint_id: str) -> Endpoint:
-    """The account's endpoint, locked.
+def own_endpoint(session: Session, account_id: str, endpoint_id: str) -> Endpoint:
+    """The account's endpoint; locked, in a transaction.
 
     Raises:
         NotFoundError: there is none of that id, or it is another account's.
     """
-    endpoint = tx.exec(
+    mine = (
         select(Endpoint)
         .where(Endpoint.id == endpoint_id, Endpoint.account_id == account_id)
         .where(col(Endpoint.deleted_at).is_(None))
-        .with_for_update(key_share=True)
-    ).one_or_none()
+    )
+    if isinstance(session, Tx):
+        mine = mine.with_for_update(key_share=True)
+    endpoint = session.exec(mine).one_or_none()
     if endpoint is None:
         raise NotFoundError(f"there is no webhook endpoint {endpoint_id[:64]!r}")
     return endpoint
+
+
+def own_endpoints(session: Session, account_id: str) -> Sequence[Endpoint]:
+    """The account's endpoints but for those of a batch, the oldest first."""
+    return session.exec(
+        select(Endpoint)
+        .where(Endpoint.account_id == account_id, col(Endpoint.batch_id).is_(None))
+        .where(col(Endpoint.deleted_at).is_(None))
+        .order_by(col(Endpoint.id))
+    ).all()
 
 
 def open_secrets(
@@ -241,15 +256,24 @@ def open_secrets(
         NotFoundError: the account has no such endpoint.
         SealError: a secret does not open.
     """
-    with store.transaction() as tx:
-        endpoint = own_endpoint(tx, account_id, endpoint_id)
-        account = get_account(tx, account_id)
-        return endpoint, secrets_of(vault, account, endpoint, store.now(tx))
+    with store.read() as session:
+        endpoint = own_endpoint(session, account_id, endpoint_id)
+        account = get_account(session, account_id)
+        return endpoint, secrets_of(vault, account, endpoint, store.now(session))
 
 
-def _locked_account(tx: Tx, account_id: str) -> Account:
-    statement = select(Account).where(Account.id == account_id).with_for_update(key_share=True)
-    return tx.exec(statement).one()
+def _with_room(tx: Tx, account_id: str) -> Account:
+    """The account, locked, if it may have another endpoint."""
+    account = tx.exec(
+        select(Account).where(Account.id == account_id).with_for_update(key_share=True)
+    ).one()
+    if len(own_endpoints(tx, account_id)) >= ENDPOINTS_MAX:
+        raise ConflictError(f"there are {ENDPOINTS_MAX} endpoints already; delete one first")
+    return account
+
+
+def _note(tx: Tx, owner: Owner, action: Action, endpoint: Endpoint) -> None:
+    record_action(tx, action, actor=owner.actor, account_id=owner.account_id, subject=endpoint.id)
 
 
 def _checked_name(name: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import select
 
-from app.db import Tx
+from app.db import Commit, Tx
 from app.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from app.domain.states import DeliveryState
 from app.models import Delivery, Endpoint
@@ -70,7 +70,7 @@ def replay_delivery(services: Services, account_id: str, delivery_id: str) -> st
         NotFoundError: the account has no such delivery.
         ConflictError: it is under way, or its endpoint is disabled.
     """
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.REPLAY) as tx:
         delivery = tx.exec(
             select(Delivery).where(Delivery.id == delivery_id, Delivery.account_id == account_id)
         ).one_or_none()
@@ -99,7 +99,7 @@ def replay_range(services: Services, account_id: str, endpoint_id: str, span: Sp
         InvalidRequestError: the span is none.
     """
     store = services.store
-    with store.transaction() as tx:
+    with store.transaction(Commit.REPLAY) as tx:
         endpoint = _enabled(own_endpoint(tx, account_id, endpoint_id))
         until = span.end or store.now(tx)
         if until <= span.start:

@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from app.models import Batch, Delivery, Endpoint, Event
 from app.pipeline.control import cancel
-from app.pipeline.endpoints import EndpointSetting, create_endpoint, update_endpoint
+from app.pipeline.endpoints import EndpointSetting, Owner, create_endpoint, update_endpoint
 from app.pipeline.laws import check_laws
 from app.webhooks.events import EventType
 from tests.fakes.engine import Engine
@@ -19,10 +19,15 @@ EVERY_TYPE = tuple(kind.value for kind in EventType)
 URL = "https://hooks.invalid/"
 
 
+def owner_of(engine: Engine, account_id: str | None = None) -> Owner:
+    """The account, and a key of it."""
+    return Owner(account_id or engine.account_id, "key_1")
+
+
 def endpoint_of(engine: Engine, *kinds: str, account_id: str | None = None) -> str:
     """An endpoint of the account; nobody is there."""
     setting = EndpointSetting(url=URL, event_types=kinds or None)
-    return create_endpoint(engine.services, account_id or engine.account_id, setting).endpoint.id
+    return create_endpoint(engine.services, owner_of(engine, account_id), setting).endpoint.id
 
 
 def told(engine: Engine, endpoint_id: str) -> list[dict[str, Any]]:
@@ -128,7 +133,7 @@ def test_who_subscribes_later_is_told_what_happens_later(engine: Engine) -> None
     engine.drain()
     assert told(engine, endpoint_id) == []
     setting = EndpointSetting(event_types=["batch.completed"])
-    update_endpoint(engine.services, engine.account_id, endpoint_id, setting)
+    update_endpoint(engine.services, owner_of(engine), endpoint_id, setting)
     engine.submit(["two"], params=QUICK)
     engine.drain()
     assert [event["type"] for event in told(engine, endpoint_id)] == ["batch.completed"]
