@@ -14,6 +14,7 @@ from app.domain.states import LaneState
 from app.models import Backlog, Batch, Lane
 from app.pipeline.services import Services
 from app.pipeline.tell import tell
+from app.queue import Step, send_after_commit
 from app.webhooks.events import lane_parked
 
 #: Quotas by the reason an error gives, and how long one is waited for that does not say.
