@@ -193,7 +193,7 @@ def _silence(tx: Tx, purge: Purge) -> None:
     tx.run(
         sa.update(Endpoint)
         .where(col(Endpoint.account_id) == purge.account_id, col(Endpoint.disabled_at).is_(None))
-        .values(disabled_at=db_now())
+        .values(disabled_at=db_now(), disabled_reason="purged")
     )
 
 

@@ -84,7 +84,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
         plan = account_plan(session, submission.account_id, submission.body)
         seal = check_keeping(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
-        check_webhook(submission.body.webhook, services.settings.trusted_hosts)
+        check_webhook(submission.body.webhook, services.settings)
     rules = replace(rules_of(plan, submission.body, windows_of(plan)), sealed=seal is not None)
     spool = spool_lines(submission.lines, rules)
     try:

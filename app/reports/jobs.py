@@ -97,6 +97,7 @@ def _attempt(attempt: Attempt, texts: Texts) -> AttemptView:
         message=texts.open_message("attempt.message", attempt.call_id, attempt.message),
         request_id=attempt.request_id,
         latency_ms=attempt.latency_ms,
+        cost_nanos=attempt.cost_nanos,
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
     )

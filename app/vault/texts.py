@@ -130,6 +130,18 @@ def texts_of(session: Session, batch: Batch) -> Texts:
     return SealedTexts(account_cipher(vault, account), account.id)
 
 
+def account_texts(session: Session, account_id: str) -> Texts:
+    """How the texts of a batch that the account submits now are kept, if they are.
+
+    Raises:
+        SealError: its data key does not open.
+    """
+    account = session.get_one(Account, account_id)
+    if not account.seal:
+        return PLAIN
+    return SealedTexts(account_cipher(session.info[VAULT], account), account.id)
+
+
 def require_texts(batch: Batch) -> None:
     """Refuse what needs the texts of a batch, if they were destroyed.
 
