@@ -17,7 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, SQLModel
 
-from app.dialects import SQLITE_NOW, FairLock, for_psycopg, render, sqlite_rows
+from app.dialects import SQLITE_NOW, FairLock, for_psycopg, insert_into_sqlite, render
 from app.domain.commits import Commit, CrashPoint
 from app.domain.errors import UnavailableError
 
@@ -96,6 +96,21 @@ class Tx(Session):
         with driver.cursor() as cursor:
             cursor.execute(for_psycopg(statement.text), values)
             return [] if cursor.description is None else cursor.fetchall()
+
+    def change(self, statement: sa.TextClause, values: Mapping[str, Any]) -> int:
+        """Execute a hot statement that answers no rows; answers how many it changed.
+
+        Every row that comes back makes SQLite's driver hand over the interpreter once more.
+        """
+        driver: Any = self.connection().connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            # Its cursors count nothing for a statement that begins with WITH.
+            before = driver.total_changes
+            driver.execute(statement.text, values)
+            return driver.total_changes - before
+        with driver.cursor() as cursor:
+            cursor.execute(for_psycopg(statement.text), values)
+            return int(cursor.rowcount)
 
 
 class Store:
@@ -213,16 +228,13 @@ class Store:
     def insert_rows(
         self, tx: Tx, table: type[SQLModel], columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> None:
-        """Insert many rows the fastest way there is: COPY, or one prepared statement."""
+        """Insert many rows the fastest way there is: COPY, or statements of many rows each."""
         name = cast("str", table.__tablename__)
         names = ", ".join(f'"{column}"' for column in columns)
         driver: Any = tx.connection().connection.driver_connection
         if self.is_sqlite:
-            marks = ", ".join("?" for _ in columns)
-            driver.executemany(
-                f'INSERT INTO "{name}" ({names}) VALUES ({marks})',  # noqa: S608 - our own names
-                sqlite_rows(rows),
-            )
+            head = f'INSERT INTO "{name}" ({names}) VALUES '  # noqa: S608 - our own names
+            insert_into_sqlite(driver, head, len(columns), rows)
             return
         with driver.cursor() as cursor, cursor.copy(f'COPY "{name}" ({names}) FROM STDIN') as copy:
             for row in rows:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from app.billing.budget import Left
 from app.db import Commit, Store, Tx
 from app.domain.completion import FinishReason
 from app.domain.plan import CallResult, JobView, Mode, Outcome, Round
@@ -27,8 +28,7 @@ from app.pipeline.calls import (
     insert_calls,
     load_context,
 )
-from app.pipeline.record import hint_jobs
-from app.pipeline.sample import end_sample
+from app.pipeline.hints import hint_batches, hint_jobs
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 
@@ -239,7 +239,7 @@ def count_jobs(
     cached: int = 0,
 ) -> None:
     """Add closed jobs and new calls to the batch's counters; say so if that is all it does now."""
-    left, ending, left_by_sample = tx.run(
+    row = tx.run(
         services.store.sql(_COUNT_BATCH),
         {
             "batch": batch_id,
@@ -251,11 +251,9 @@ def count_jobs(
             "expired": closed[JobState.EXPIRED],
         },
     ).one()
-    if left == 0:
-        send_after_commit(tx, services.queue, Step.FINALIZE, batch_id)
-    elif ending is None and left == left_by_sample:
-        end_sample(tx, services, batch_id)
-    elif ending is not None and calls:
+    left = Left(*row)
+    hint_batches(tx, services, {batch_id: left})
+    if left.jobs and left.ending is not None and calls:
         # It ended while this round was written: what was just queued is closed with the rest.
         send_after_commit(tx, services.queue, Step.RECONCILE)
 

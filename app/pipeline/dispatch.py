@@ -5,7 +5,7 @@ order, their worst case is reserved on the batch's budget. If that does not fit,
 claimed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,13 +16,12 @@ from sqlmodel import select
 from app.billing.budget import reserve
 from app.billing.pricing import price_of
 from app.db import Commit, Store, Tx
-from app.domain.plan import Plan
 from app.domain.prompt import Messages, Params, Prompt
 from app.domain.states import EndReason, Role
-from app.models import Batch, BatchSpec
+from app.models import Batch
 from app.pipeline.backlog import Entry
 from app.pipeline.calls import CallRequest
-from app.pipeline.lanes import params_of
+from app.pipeline.facts import facts_of
 from app.pipeline.outcomes import ClaimedCall
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
@@ -195,13 +194,14 @@ def _prepare(
     key_id: str | None,
 ) -> list[Prepared]:
     """Read what the calls ask: each its own request, or its job's prompt as its variant does."""
-    facts = _facts_of(tx, entry.batch_id)
+    facts = facts_of(tx, entry.batch_id)
     plain = entry.mode in _PLAIN_MODES
     requests = {} if plain else _texts(tx, store, [one.id for one in calls], "request")
     prompts = _texts(tx, store, sorted({one.job_id for one in calls}), "prompt")
     prepared = []
     for one in calls:
         one.at_most_once = facts.at_most_once
+        one.single = facts.single
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None
         messages = request.messages if request else None
@@ -215,29 +215,6 @@ def _prepare(
 def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
     wanted = _json([{"id": owner, "kind": kind} for owner in owners])
     return {row[0]: row[1] for row in tx.fast(store.sql(_TEXTS), {"rows": wanted})}
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What of a batch never changes, and every claim of it needs."""
-
-    at_most_once: bool
-    params: Mapping[tuple[Role, str], Params]
-
-
-_facts: dict[str, _Facts] = {}
-_FACTS_KEPT = 256
-
-
-def _facts_of(tx: Tx, batch_id: str) -> _Facts:
-    known = _facts.get(batch_id)
-    if known is None:
-        plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
-        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params_of(plan))
-        if len(_facts) >= _FACTS_KEPT:
-            _facts.clear()
-        _facts[batch_id] = known
-    return known
 
 
 def _json(rows: object) -> str:

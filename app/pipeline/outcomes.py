@@ -48,6 +48,7 @@ class ClaimedCall(msgspec.Struct):
     worker_id: str
     at_most_once: bool = False
     fail_fast: bool = False
+    single: bool = False  # its job is nothing but this call, and ends with it
 
 
 class Finished(msgspec.Struct):

@@ -12,7 +12,7 @@ from app.domain.states import BatchState
 from app.models import Batch
 from app.modes.registry import mode_for
 from app.pipeline.calls import BatchContext, JobCalls, insert_calls, load_context
-from app.pipeline.record import hint_jobs
+from app.pipeline.hints import hint_jobs
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 

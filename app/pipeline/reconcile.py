@@ -16,8 +16,9 @@ from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
 from app.pipeline.deliver import due_deliveries
+from app.pipeline.hints import step_of
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
-from app.pipeline.record import end_early, record, step_of
+from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
 from app.queue import Step
 
