@@ -50,18 +50,18 @@ _TOTALS = (
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What the end of one attempt means for its batch's budget; amounts in nanodollars.
+    """What the end of attempts means for their batch's budget; amounts in nanodollars.
 
     Attributes:
         batch_id: whose budget.
-        reserved_nanos: what was reserved for the attempt, and no longer is.
-        spent_nanos: what it cost; 0 if nothing was bought, or at no known price.
-        unpriced_calls: 1 if something was bought at no known price.
-        unknown_attempts: 1 if nobody will ever know whether something was bought.
-        possible_duplicate_nanos: what such an attempt may have cost.
-        calls_closed: 1 if its call is done.
-        jobs_succeeded: 1 if its job ended with it, and succeeded.
-        jobs_failed: 1 if its job ended with it, and failed.
+        reserved_nanos: what was reserved for them, and no longer is.
+        spent_nanos: what they cost; 0 if nothing was bought, or at no known price.
+        unpriced_calls: how many bought something at no known price.
+        unknown_attempts: of how many nobody will ever know whether something was bought.
+        possible_duplicate_nanos: what those may have cost.
+        calls_closed: how many calls are done.
+        jobs_succeeded: how many jobs ended with their call, and succeeded.
+        jobs_failed: how many jobs ended with their call, and failed.
     """
 
     batch_id: str
@@ -117,18 +117,7 @@ def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> Sett
     totals: dict[str, list[int]] = {}
     for one in settlements:
         total = totals.setdefault(one.batch_id, [0] * len(_TOTALS))
-        for place, amount in enumerate(
-            (
-                one.reserved_nanos,
-                one.spent_nanos,
-                one.unpriced_calls,
-                one.unknown_attempts,
-                one.possible_duplicate_nanos,
-                one.calls_closed,
-                one.jobs_succeeded,
-                one.jobs_failed,
-            )
-        ):
+        for place, amount in enumerate(msgspec.structs.astuple(one)[1:]):
             total[place] += amount
     if not totals:
         return Settled([], {}, {})

@@ -23,7 +23,7 @@ from app.pipeline.record_rows import (
     JobEnd,
     Rows,
     encode,
-    job_end,
+    job_ends,
 )
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first, ends_of
@@ -133,7 +133,7 @@ def _job_ends(services: Services, group: Sequence[Finished]) -> dict[str, JobEnd
         return {}
     with services.store.read() as session:
         facts = {id_: facts_of(session, id_) for id_ in {one.call.batch_id for one in singles}}
-    return {one.call.id: job_end(facts[one.call.batch_id], one) for one in singles}
+    return job_ends(facts, singles)
 
 
 def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) -> Recorded:

@@ -1,7 +1,7 @@
 """What a group of finished attempts is written as, made before the transaction that writes it."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,9 +9,9 @@ import msgspec
 from app.billing.budget import Settlement
 from app.billing.captures import Capture
 from app.db import in_ms
-from app.domain.plan import CallResult, JobView, Outcome
+from app.domain.plan import CallResult, JobView, Outcome, Plan
 from app.domain.prompt import Prompt
-from app.domain.states import Billed, JobState
+from app.domain.states import Billed, CallState, JobState
 from app.modes.registry import mode_for
 from app.pipeline.facts import Facts
 from app.pipeline.outcomes import Finished
@@ -25,6 +25,7 @@ USAGE_COLUMNS = (
     "estimated", "cost_nanos", "price_version", "latency_ms", "raw", "created_at",
 )  # fmt: skip
 _NO_PROMPT = Prompt([])
+_COUNTED = {JobState.SUCCEEDED: "jobs_succeeded", JobState.FAILED: "jobs_failed"}
 
 
 class JobEnd(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ class Rows:
         self.countdown = Counter(
             one.call.job_id for one in self.group if one.closes and one.call.id not in ends
         )
-        self.settlements = [_settlement(one, ends.get(one.call.id)) for one in self.group]
+        self.settlements = _settlements(self.group, ends)
         self.answered = [one for one in self.group if one.completion is not None]
         self.texts = [row for one in self.answered for row in _text_rows(one)]
 
@@ -90,15 +91,27 @@ class Rows:
         return [(*key, delay_ms) for key, delay_ms in sorted(soonest.items())]
 
 
-def job_end(facts: Facts, one: Finished) -> JobEnd:
-    """How the job of a single call ends, as its mode says."""
+def job_ends(facts: Mapping[str, Facts], singles: Sequence[Finished]) -> dict[str, JobEnd]:
+    """How the jobs of single calls end, as their mode says, by call."""
+    outcomes: dict[tuple[str, CallState, str | None], Outcome] = {}
+    ends = {}
+    for one in singles:
+        call = one.call
+        asked = (call.batch_id, one.state, one.reason)
+        outcome = outcomes.get(asked)
+        if outcome is None:
+            outcome = outcomes[asked] = _outcome(facts[call.batch_id].plan, one)
+        state = JobState.SUCCEEDED if outcome.succeeded else JobState.FAILED
+        ends[call.id] = JobEnd(call.job_id, state, outcome.reason, outcome.message)
+    return ends
+
+
+def _outcome(plan: Plan, one: Finished) -> Outcome:
     call = one.call
     result = CallResult(1, call.role, call.label, one.state, error_reason=one.reason)
-    view = JobView(_NO_PROMPT, facts.plan, seed=call.job_id)
-    outcome = mode_for(facts.plan.mode).advance(view, [result])
+    outcome = mode_for(plan.mode).advance(JobView(_NO_PROMPT, plan, seed=""), [result])
     assert isinstance(outcome, Outcome)  # noqa: S101 - of one call there is no second round
-    state = JobState.SUCCEEDED if outcome.succeeded else JobState.FAILED
-    return JobEnd(call.job_id, state, outcome.reason, outcome.message)
+    return outcome
 
 
 def encode(rows: object) -> str:
@@ -173,17 +186,23 @@ def _text_rows(one: Finished) -> Iterator[tuple[str, str, str, str]]:
         yield (call.id, "extra", call.batch_id, encode(extra))
 
 
-def _settlement(one: Finished, end: JobEnd | None) -> Settlement:
-    """What the batch's budget learns: the reservation ends, and money may have been spent."""
-    worst = one.call.worst_nanos or 0
-    return Settlement(
-        batch_id=one.call.batch_id,
-        reserved_nanos=worst,
-        spent_nanos=one.cost_nanos or 0,
-        unpriced_calls=int(one.completion is not None and one.cost_nanos is None),
-        unknown_attempts=one.unknown,
-        possible_duplicate_nanos=worst if one.unknown else 0,
-        calls_closed=int(one.closes),
-        jobs_succeeded=int(end is not None and end.state is JobState.SUCCEEDED),
-        jobs_failed=int(end is not None and end.state is JobState.FAILED),
-    )
+def _settlements(group: Sequence[Finished], ends: dict[str, JobEnd]) -> list[Settlement]:
+    """What each batch's budget learns: reservations end, and money may have been spent."""
+    totals: dict[str, Counter[str]] = {}
+    for one in group:
+        total = totals.setdefault(one.call.batch_id, Counter())
+        worst = one.call.worst_nanos or 0
+        total["reserved_nanos"] += worst
+        if one.cost_nanos:
+            total["spent_nanos"] += one.cost_nanos
+        elif one.completion is not None and one.cost_nanos is None:
+            total["unpriced_calls"] += 1
+        if one.unknown:
+            total["unknown_attempts"] += one.unknown
+            total["possible_duplicate_nanos"] += worst
+        if one.closes:
+            total["calls_closed"] += 1
+        end = ends.get(one.call.id)
+        if end is not None:
+            total[_COUNTED[end.state]] += 1
+    return [Settlement(batch_id, **total) for batch_id, total in totals.items()]
