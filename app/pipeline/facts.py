@@ -24,14 +24,17 @@ class Facts:
     Attributes:
         plan: what it asks of every job.
         params: the parameters of each variant, by what it is called as.
+        plain: whether every call asks its job's prompt with its variant's parameters: the mode
+            reads no text, so it makes none.
         at_most_once: whether nothing that may have been answered is sent again.
         single: whether a job is one call and ends as that call does, so that the two can end
-            together: its mode reads no text, and there is one variant.
+            together: it is plain, and there is one variant.
     """
 
     plan: Plan
     params: Mapping[tuple[Role, str], Params]
     at_most_once: bool
+    plain: bool
     single: bool
 
 
@@ -40,9 +43,10 @@ def facts_of(session: Session, batch_id: str) -> Facts:
     known = _facts.get(batch_id)
     if known is None:
         plan = msgspec.json.decode(session.get_one(BatchSpec, batch_id).plan, type=Plan)
-        single = len(plan.variants) == 1 and not mode_for(plan.mode).needs_text
+        plain = not mode_for(plan.mode).needs_text
         at_most_once = session.get_one(Batch, batch_id).at_most_once
-        known = Facts(plan, params_of(plan), at_most_once, single)
+        single = plain and len(plan.variants) == 1
+        known = Facts(plan, params_of(plan), at_most_once, plain, single)
         if len(_facts) >= _KEPT:
             _facts.clear()
         _facts[batch_id] = known
