@@ -22,9 +22,13 @@ class Commit(StrEnum):
     PLATFORM_LANES = "platform_lanes"  # the operator's credentials, as a process starts
     PROVIDER_KEY = "provider_key"
     PROVIDER_KEY_DELETED = "provider_key_deleted"
+    ROTATE = "rotate"  # some accounts' data keys, wrapped by another master key
+    ROTATED = "rotated"  # that all of them were
     GRANT = "grant"  # credits
 
     UPLOAD = "upload"  # an input file is known
+    FILE_EXPIRE = "file_expire"  # a file is as good as gone
+    FILE_DROP = "file_drop"  # files whose bytes are deleted are known no more
     SUBMIT = "submit"
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -35,7 +39,7 @@ class Commit(StrEnum):
     BUDGET = "budget"  # whether a batch whose budget has no room ends
     REST = "rest"  # nothing of a lane is due for a while
     WAIT = "wait"  # why a lane waits
-    PARK = "park"  # a lane whose key was refused
+    PARK = "park"  # a lane whose key was refused or quota used up, or whose quota is there again
     RECORD = "record"  # a group of finished attempts, by the writer or for a lost worker
     ADVANCE = "advance"  # a group of jobs whose round is done: advance, judge and blend
     FINALIZE = "finalize"  # no job of a batch will change any more
