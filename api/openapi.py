@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from api.account_views import AuditPage
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
+from api.openai.errors import OpenAIError
 from api.v1.provider_keys import KeyBody
 from api.views import (
     BatchPage,
@@ -45,6 +46,7 @@ _SHAPES: tuple[type, ...] = (
     KeyList,
     KeyView,
     Offers,
+    OpenAIError,
     ReadyView,
     ReportView,
     ResultPage,

@@ -22,9 +22,13 @@ class Commit(StrEnum):
     PLATFORM_LANES = "platform_lanes"  # the operator's credentials, as a process starts
     PROVIDER_KEY = "provider_key"
     PROVIDER_KEY_DELETED = "provider_key_deleted"
+    ROTATE = "rotate"  # some accounts' data keys, wrapped by another master key
+    ROTATED = "rotated"  # that all of them were
     GRANT = "grant"  # credits
 
     UPLOAD = "upload"  # an input file is known
+    FILE_EXPIRE = "file_expire"  # a file is as good as gone
+    FILE_DROP = "file_drop"  # files whose bytes are deleted are known no more
     SUBMIT = "submit"
     CANCEL = "cancel"
     PAUSE = "pause"

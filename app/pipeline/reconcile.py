@@ -20,6 +20,7 @@ from app.pipeline.hints import step_of
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
 from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
+from app.pipeline.upload import sweep_files
 from app.queue import Step
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ def reconcile(services: Services) -> list[Hint]:
     for batch_id in _ending_batches(services.store):
         close_open_work(services, batch_id)
     forget_old_keys(services)
+    sweep_files(services)
     hints = due_work(services.store)
     for hint in hints:
         services.queue.send(hint.step, *hint.ids)

@@ -408,12 +408,15 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", WORD, nullable=False),
         sa.Column("format", WORD, nullable=False),
+        sa.Column("purpose", WORD, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
+        sa.Column("expires_at", TIME, nullable=True),
         sa.CheckConstraint("format IN ('jsonl', 'csv', 'parquet')", name="ck_file_format_known"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_file_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_file"),
     )
     op.create_index("ix_file_account_id", "file", ["account_id"], unique=False)
+    op.create_index("ix_file_expires_at", "file", ["expires_at"], unique=False)
 
     op.create_table(
         "lane",
