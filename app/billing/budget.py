@@ -41,7 +41,8 @@ UPDATE batch SET reserved_nanos = reserved_nanos - c.reserved,
 FROM c WHERE batch.id = c.batch_id
 RETURNING batch.id, CASE WHEN batch.spent_nanos > batch.cap_nanos THEN 1 ELSE 0 END,
   batch.ending, batch.first_left,
-  jobs_total - jobs_succeeded - jobs_failed - jobs_cancelled - jobs_expired, jobs_total - sample
+  jobs_total - jobs_succeeded - jobs_failed - jobs_cancelled - jobs_expired, jobs_total - sample,
+  batch.jobs_total, batch.account_id
 """
 
 _TOTALS = (
@@ -82,11 +83,15 @@ class Left(NamedTuple):
         jobs: how many are open.
         ending: why it ends early, if it does.
         jobs_beyond_sample: how many are not of its sample; None if it has none.
+        jobs_total: how many it has in all.
+        account_id: whose it is.
     """
 
     jobs: int
     ending: str | None
     jobs_beyond_sample: int | None
+    jobs_total: int
+    account_id: str
 
 
 def reserve(tx: Tx, store: Store, batch_id: str, amount_nanos: int) -> bool:
@@ -126,5 +131,5 @@ def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> Sett
     return Settled(
         sorted(row[0] for row in settled if row[1]),
         {row[0]: row[3] for row in settled if row[3] and row[2] is None},
-        {row[0]: Left(row[4], row[2], row[5]) for row in settled if any(totals[row[0]][-2:])},
+        {row[0]: Left(row[4], row[2], *row[5:]) for row in settled if any(totals[row[0]][-2:])},
     )

@@ -1,12 +1,10 @@
-"""Whom to tell that jobs can go on: the step of their mode, or of their batch's end."""
+"""Whom to tell that jobs can go on: the step of their mode."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from app.billing.budget import Left
 from app.db import Store, Tx
-from app.pipeline.sample import end_sample
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 
@@ -41,12 +39,3 @@ def _modes_of(tx: Tx, store: Store, batch_ids: Sequence[str]) -> list[tuple[str,
         return []
     ids = msgspec.json.encode([{"id": id_} for id_ in batch_ids]).decode()
     return [(row[0], row[1]) for row in tx.fast(store.sql(_MODES), {"rows": ids})]
-
-
-def hint_batches(tx: Tx, services: Services, left: Mapping[str, Left]) -> None:
-    """Jobs of these batches were closed: say so if that is all that they do now."""
-    for batch_id, one in left.items():
-        if one.jobs == 0:
-            send_after_commit(tx, services.queue, Step.FINALIZE, batch_id)
-        elif one.ending is None and one.jobs == one.jobs_beyond_sample:
-            end_sample(tx, services, batch_id)

@@ -23,7 +23,9 @@ from app.pipeline.calls import (
 )
 from app.pipeline.hints import hint_jobs
 from app.pipeline.services import Services
+from app.pipeline.tell import tell
 from app.queue import Step, send_after_commit
+from app.webhooks.events import EventType, batch_event
 
 _FIRST_CHUNK = 64
 _CHUNK = 1000
@@ -130,6 +132,9 @@ def _write(tx: Tx, services: Services, context: BatchContext, made: _Made) -> No
     _start_jobs(tx, store, made, left)
     calls, cached = sum(len(job.calls) for job in jobs), inserted.cached.total()
     _start_batch(tx, store, batch, {"jobs": len(jobs), "calls": calls, "cached": cached})
+    if batch.jobs_queued == batch.jobs_total:
+        event = batch_event(EventType.BATCH_STARTED, batch.id, store.now(tx))
+        tell(tx, services, batch.account_id, batch.id, event)
     for provider, lane_id in inserted.lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
     hint_jobs(tx, services, batch.id, batch.mode, [id_ for id_, n in left.items() if n == 0])

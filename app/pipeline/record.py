@@ -14,8 +14,9 @@ from app.db import Commit, Store, Tx
 from app.domain.states import EndReason
 from app.models import StoredCompletion, StoredText, UsageRow
 from app.pipeline.calls import TEXT_COLUMNS, announce
+from app.pipeline.counting import note_closed
 from app.pipeline.facts import facts_of
-from app.pipeline.hints import hint_batches, hint_ready
+from app.pipeline.hints import hint_ready
 from app.pipeline.outcomes import Finished
 from app.pipeline.record_rows import (
     COMPLETION_COLUMNS,
@@ -27,8 +28,9 @@ from app.pipeline.record_rows import (
 )
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first, ends_of
+from app.pipeline.tell import tell
 from app.queue import Step, send_after_commit
-from app.webhooks.events import EventType, batch_event, record_event
+from app.webhooks.events import EventType, batch_event
 
 #: An opaque CASE: with fresh statistics the planner believes that no row is 'sending', and
 #: would begin with them.
@@ -151,7 +153,8 @@ def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) ->
     stopped = count_first(tx, store, settled.first_left, ends_of(came))
     announce(tx, store, rows.waiting())
     hint_ready(tx, services, ready)
-    hint_batches(tx, services, settled.left)
+    for batch_id, left in settled.left.items():
+        note_closed(tx, services, batch_id, left, rows.closed_jobs[batch_id])
     if overrun:
         end_early(tx, services, sorted(overrun), EndReason.BUDGET_EXHAUSTED)
     if stopped:
@@ -185,6 +188,5 @@ def end_early(tx: Tx, services: Services, batch_ids: Sequence[str], why: EndReas
         ).one_or_none()
         if ended is not None and why is EndReason.BUDGET_EXHAUSTED:
             event = batch_event(EventType.BATCH_BUDGET_REACHED, batch_id, services.store.now(tx))
-            for delivery_id in record_event(tx, services.store, ended[0], batch_id, event):
-                send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+            tell(tx, services, ended[0], batch_id, event)
     send_after_commit(tx, services.queue, Step.RECONCILE)

@@ -50,6 +50,10 @@ class Rows:
         self.calls = encode([_fence_row(one) for one in self.group])
         self.attempts = encode([_attempt_row(one) for one in self.group])
         self.job_ends = sorted(ends.values(), key=lambda one: one.id)
+        self.closed_jobs: dict[str, dict[str, JobState]] = {}
+        for one in self.group:
+            if (end := ends.get(one.call.id)) is not None:
+                self.closed_jobs.setdefault(one.call.batch_id, {})[end.id] = end.state
         self.countdown = Counter(
             one.call.job_id for one in self.group if one.closes and one.call.id not in ends
         )
