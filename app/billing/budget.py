@@ -25,7 +25,7 @@ _SETTLE = """
 WITH c AS MATERIALIZED (
   SELECT batch.id AS batch_id, d.* FROM
     {rows(id text, reserved bigint, spent bigint, unpriced int, unknowns int, duplicate bigint,
-          closed int, succeeded int, failed int)}
+          wasted bigint, closed int, succeeded int, failed int)}
   {join} batch ON batch.id = d.id
   ORDER BY batch.id {lock}
 )
@@ -36,6 +36,7 @@ UPDATE batch SET reserved_nanos = reserved_nanos - c.reserved,
   unpriced_calls = unpriced_calls + c.unpriced,
   unknown_attempts = unknown_attempts + c.unknowns,
   possible_duplicate_nanos = possible_duplicate_nanos + c.duplicate,
+  wasted_nanos = wasted_nanos + c.wasted,
   calls_closed = calls_closed + c.closed, jobs_succeeded = jobs_succeeded + c.succeeded,
   jobs_failed = jobs_failed + c.failed
 FROM c WHERE batch.id = c.batch_id
@@ -46,7 +47,8 @@ RETURNING batch.id, CASE WHEN batch.spent_nanos > batch.cap_nanos THEN 1 ELSE 0 
 """
 
 _TOTALS = (
-    "reserved", "spent", "unpriced", "unknowns", "duplicate", "closed", "succeeded", "failed",
+    "reserved", "spent", "unpriced", "unknowns", "duplicate", "wasted", "closed", "succeeded",
+    "failed",
 )  # fmt: skip
 
 
@@ -60,6 +62,7 @@ class Settlement(msgspec.Struct, frozen=True):
         unpriced_calls: how many bought something at no known price.
         unknown_attempts: of how many nobody will ever know whether something was bought.
         possible_duplicate_nanos: what those may have cost.
+        wasted_nanos: what of `spent_nanos` bought answers that could not be read.
         calls_closed: how many calls are done.
         jobs_succeeded: how many jobs ended with their call, and succeeded.
         jobs_failed: how many jobs ended with their call, and failed.
@@ -71,6 +74,7 @@ class Settlement(msgspec.Struct, frozen=True):
     unpriced_calls: int = 0
     unknown_attempts: int = 0
     possible_duplicate_nanos: int = 0
+    wasted_nanos: int = 0
     calls_closed: int = 0
     jobs_succeeded: int = 0
     jobs_failed: int = 0

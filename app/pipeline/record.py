@@ -64,9 +64,10 @@ ORDER BY call.id {lock_call}
 """
 _CLOSE_ATTEMPTS = """
 UPDATE attempt SET state = d.state, finished_at = {now}, status_code = d.status_code,
-  reason = d.reason, message = d.message, request_id = d.request_id, latency_ms = d.latency_ms
+  reason = d.reason, message = d.message, request_id = d.request_id, latency_ms = d.latency_ms,
+  cost_nanos = d.cost
 FROM {rows(id text, epoch int, state text, status_code int, reason text, message text,
-           request_id text, latency_ms int)}
+           request_id text, latency_ms int, cost bigint)}
 WHERE attempt.call_id = d.id AND attempt.epoch = d.epoch
 """
 COUNT_DOWN = """

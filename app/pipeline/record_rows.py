@@ -151,6 +151,7 @@ def _attempt_row(one: Finished) -> dict[str, Any]:
         "message": one.message,
         "request_id": one.request_id,
         "latency_ms": one.latency_ms,
+        "cost": one.paid_nanos,
     }
 
 
@@ -197,10 +198,12 @@ def _settlements(group: Sequence[Finished], ends: dict[str, JobEnd]) -> list[Set
         total = totals.setdefault(one.call.batch_id, Counter())
         worst = one.call.worst_nanos or 0
         total["reserved_nanos"] += worst
-        if one.cost_nanos:
-            total["spent_nanos"] += one.cost_nanos
-        elif one.completion is not None and one.cost_nanos is None:
+        if one.paid_nanos:
+            total["spent_nanos"] += one.paid_nanos
+        elif one.bought and one.paid_nanos is None:
             total["unpriced_calls"] += 1
+        if one.wasted_nanos:
+            total["wasted_nanos"] += one.wasted_nanos
         if one.unknown:
             total["unknown_attempts"] += one.unknown
             total["possible_duplicate_nanos"] += worst
