@@ -15,7 +15,7 @@ from app.accounts.audit import SYSTEM, Action, record_action
 from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
 from app.domain.states import BATCH_CLOSED, GoneReason, Seal
-from app.models import Account, Batch, InputFile, TextKey
+from app.models import Account, Batch, InputFile, Purge, TextKey
 from app.pipeline.control import own_batch
 from app.pipeline.erase import erase_texts
 from app.pipeline.services import Services
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 #: a file that does may wait for its batch.
 UNFETCHED_KEPT = timedelta(hours=24)
 _AT_ONCE = 100
+#: For so long after a purge, the write-ahead log is emptied again and again.
+_CHECKPOINTS = timedelta(minutes=10)
 
 
 def acknowledge(services: Services, account_id: str, batch_id: str, *, actor: str) -> None:
@@ -55,10 +57,18 @@ def enforce_retention(services: Services) -> int:
     gone = _destroy_unfetched(services) + _destroy_overdue(services)
     _forget_files(services)
     erased = _erase_gone(services)
-    if gone or erased:
+    if gone or erased or _purged_lately(services):
         services.store.checkpoint()
     turn_keyring(services)
     return gone
+
+
+def _purged_lately(services: Services) -> bool:
+    """Whether the write-ahead log may still hold what was purged: a reader may have been at it."""
+    with services.store.read() as session:
+        since = services.store.now(session) - _CHECKPOINTS
+        done = select(Purge.id).where(col(Purge.finished_at) > since).limit(1)
+        return session.exec(done).first() is not None
 
 
 def _destroy_unfetched(services: Services) -> int:
