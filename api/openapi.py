@@ -6,9 +6,10 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.account_views import AuditPage
+from api.account_views import AccountView, ApiKeyPage, AuditPage, NewApiKeyView
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
+from api.v1.api_keys import ApiKeyBody
 from api.v1.provider_keys import KeyBody
 from api.views import (
     BatchPage,
@@ -30,6 +31,9 @@ from app.reports.views import BatchView, JobView
 
 _REF = "#/components/schemas/{name}"
 _SHAPES: tuple[type, ...] = (
+    AccountView,
+    ApiKeyBody,
+    ApiKeyPage,
     AuditPage,
     BatchPage,
     BatchView,
@@ -44,6 +48,7 @@ _SHAPES: tuple[type, ...] = (
     KeyCheck,
     KeyList,
     KeyView,
+    NewApiKeyView,
     Offers,
     ReadyView,
     ReportView,

@@ -32,6 +32,8 @@ MODULES = {
     "report": "report",
     "usage": "usage",
     "credits": "credits",
+    "api-keys": "api_keys",
+    "accounts": "accounts",
     "api": "serve",
     "worker": "processes",
     "scheduler": "processes",

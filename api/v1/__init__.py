@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from api.v1 import (
+    api_keys,
     audit,
     batches,
     files,
@@ -26,6 +27,7 @@ for part in (
     money,
     usage,
     webhooks,
+    api_keys,
     audit,
 ):
     router.include_router(part.router)

@@ -35,3 +35,10 @@ class AuditQuery(Query):
 
     limit: int = Field(default=50, ge=1, le=PAGE_MAX)
     after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.AUDIT_ENTRY))] | None = None
+
+
+class ApiKeysQuery(Query):
+    """A page of API keys: those made before the key `after`."""
+
+    limit: int = Field(default=50, ge=1, le=PAGE_MAX)
+    after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.API_KEY))] | None = None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
+from app.accounts.limits import check_quotas
 from app.billing import ledger
 from app.billing.pricing import price_of
 from app.db import Store, Tx
@@ -27,6 +28,7 @@ from app.models import (
     StoredText,
 )
 from app.pipeline.account_plan import account_plan
+from app.pipeline.accounts import default_limits
 from app.pipeline.calls import TEXT_COLUMNS
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
@@ -77,6 +79,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
         InvalidRequestError: something about the batch or a line is wrong.
         ConflictError: the idempotency key was used with another body.
         InsufficientCreditsError: the account's credits do not cover the hold.
+        QuotaError: the account would have more open jobs than it may.
     """
     known = _known(services.store, submission)
     if known is not None:
@@ -145,6 +148,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         tx.flush()
         _insert_jobs(tx, store, batch, spool)
         _hold_credits(tx, services, batch, plan, lanes, spool)
+        check_quotas(tx, store, batch.account_id, default_limits(services.settings))
         send_after_commit(tx, services.queue, Step.PLAN, batch.id)
     return batch.id
 

@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from app.accounts.limits import check_quotas
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import Prefix, new_id
 from app.files import Files
 from app.models import InputFile
+from app.pipeline.accounts import default_limits
 from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
 from app.pipeline.tables import csv_lines, parquet_lines
@@ -28,6 +30,7 @@ def upload(
     Raises:
         InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet.
         TooLargeError: it is over the limit.
+        QuotaError: the account would keep more bytes than it may.
         UnavailableError: the storage or the store is full or away.
     """
     file_id, files = new_id(Prefix.FILE), Files(services.settings.files_base_url)
@@ -45,6 +48,8 @@ def upload(
                 created_at=services.store.now(tx),
             )
             tx.add(row)
+            tx.flush()
+            check_quotas(tx, services.store, account_id, default_limits(services.settings))
     except BaseException:
         _forget(services, files, file_id)
         raise

@@ -56,6 +56,10 @@ def upgrade() -> None:
         sa.Column("data_key_wrapped", sa.Text(), nullable=False),
         sa.Column("data_key_kid", WORD, nullable=False),
         sa.Column("webhook_secret_sealed", sa.Text(), nullable=False),
+        sa.Column("disabled_at", TIME, nullable=True),
+        sa.Column("requests_per_minute", sa.BigInteger(), nullable=True),
+        sa.Column("queued_jobs_max", sa.BigInteger(), nullable=True),
+        sa.Column("storage_bytes_max", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "granted_nanos + overrun_nanos = held_nanos + available_nanos + spent_nanos",
             name="ck_account_balances",
