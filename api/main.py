@@ -11,6 +11,7 @@ from api import docs, errors, health, openapi
 from api.admission import Admission
 from api.middleware import RequestMiddleware
 from api.v1 import router as v1
+from app.db import Commit
 from app.limits.link import Link, connect
 from app.limits.requests import SharedRequests
 from app.logs import configure_logging
@@ -90,7 +91,7 @@ def _start() -> Services:
             services.store.now(session)
         check_schema(services.store.engine)
         check_vault(services.store, services.vault)
-        with services.store.transaction() as tx:
+        with services.store.transaction(Commit.PLATFORM_LANES) as tx:
             ensure_platform_lanes(tx, settings)
         undo.pop_all()
     log.info("api_started")

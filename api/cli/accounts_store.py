@@ -14,7 +14,7 @@ from app.accounts.api_keys import Scope, api_keys_of, create_api_key
 from app.accounts.audit import actions_of
 from app.accounts.limits import Limits, held_by, limits_of, set_limits
 from app.billing.ledger import balance_of
-from app.db import Store
+from app.db import Commit, Store
 from app.domain.errors import ConflictError, NotFoundError
 from app.logs import configure_logging
 from app.migrations import check_schema
@@ -50,7 +50,7 @@ def create(name: str) -> dict[str, Any]:
     with opened() as (settings, store):
         vault = load_vault(settings)
         check_vault(store, vault)
-        with store.transaction() as tx:
+        with store.transaction(Commit.NEW_ACCOUNT) as tx:
             account = make_account(tx, vault, name)
             made = create_api_key(tx, account.id, "first", Scope)
     return _made(account.id, made.id, made.value.reveal())
@@ -58,7 +58,7 @@ def create(name: str) -> dict[str, Any]:
 
 def api_key(account_id: str, name: str) -> dict[str, Any]:
     """Make another key of every scope."""
-    with opened() as (_, store), store.transaction() as tx:
+    with opened() as (_, store), store.transaction(Commit.API_KEY) as tx:
         get_account(tx, account_id)
         made = create_api_key(tx, account_id, name, Scope)
     return _made(account_id, made.id, made.value.reveal())
@@ -85,21 +85,21 @@ def account(account_id: str) -> dict[str, Any]:
 
 def limit(account_id: str, own: Sequence[int | None]) -> dict[str, Any]:
     """Set an account's own limits; those in force."""
-    with opened() as (settings, store), store.transaction() as tx:
+    with opened() as (settings, store), store.transaction(Commit.LIMITS) as tx:
         set_limits(tx, account_id, Limits(*own))
         return dict(_plain(limits_of(tx, account_id, default_limits(settings))))
 
 
 def disable(account_id: str, *, cancel: bool) -> int:
     """Shut an account out; how many of its batches were cancelled."""
-    with opened() as (_, store), store.transaction() as tx:
+    with opened() as (_, store), store.transaction(Commit.ACCOUNT_STATE) as tx:
         set_disabled(tx, account_id, disabled=True)
     return _cancel_all(account_id) if cancel else 0
 
 
 def enable(account_id: str) -> None:
     """Let an account in again."""
-    with opened() as (_, store), store.transaction() as tx:
+    with opened() as (_, store), store.transaction(Commit.ACCOUNT_STATE) as tx:
         set_disabled(tx, account_id, disabled=False)
 
 

@@ -30,6 +30,7 @@ MODULES = {
     "resume": "batches",
     "results": "results",
     "report": "report",
+    "rank": "rank",
     "usage": "usage",
     "credits": "credits",
     "api-keys": "api_keys",
@@ -38,6 +39,7 @@ MODULES = {
     "worker": "processes",
     "scheduler": "processes",
     "migrate": "migrate",
+    "rotate-keys": "rotate",
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed, or the batch did not complete; 2 the command line or its "

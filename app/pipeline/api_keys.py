@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlmodel import Session, col, func, select
 
 from app.accounts.api_keys import NewApiKey, Principal, Scope, create_api_key, revoke_api_key
+from app.db import Commit
 from app.domain.errors import InvalidRequestError, QuotaError
 from app.models import ApiKey
 from app.pipeline.services import Services
@@ -33,7 +34,7 @@ def make_key(
             f"name: give it one of up to {NAME_CHARS_MAX} characters, to know it by", param="name"
         )
     wanted = _scopes(scopes)
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.API_KEY) as tx:
         now = services.store.now(tx)
         expires = None if expires_at is None else _in_future(expires_at, now)
         if _valid_keys(tx, principal.account_id) >= API_KEYS_MAX:
@@ -50,7 +51,7 @@ def revoke_key(services: Services, principal: Principal, api_key_id: str) -> Non
     Raises:
         NotFoundError: the account has no such key.
     """
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.API_KEY_REVOKED) as tx:
         revoke_api_key(tx, principal.account_id, api_key_id, actor=principal.api_key_id)
 
 

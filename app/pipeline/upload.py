@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from app.accounts.limits import check_quotas
+from app.db import Commit
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import Prefix, new_id
 from app.files import Files
@@ -37,7 +38,7 @@ def upload(
     looked = _Look(chunks, filename)
     stored = files.put(file_id, looked.through(), bytes_max=FILE_BYTES_MAX)
     try:
-        with services.store.transaction() as tx:
+        with services.store.transaction(Commit.UPLOAD) as tx:
             row = InputFile(
                 id=file_id,
                 account_id=account_id,
