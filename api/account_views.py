@@ -6,7 +6,11 @@ from typing import Any, Literal
 import msgspec
 
 from app.accounts.limits import Held, Limits
+from app.domain.money import nanos_to_dollars
+from app.domain.plan import OwnPrice
 from app.models import Account, ApiKey, AuditEntry
+
+_NANOS_PER_MICRO = 1000
 
 
 class AuditView(msgspec.Struct, frozen=True):
@@ -117,3 +121,39 @@ class AccountView(msgspec.Struct, frozen=True):
             held.queued_jobs,
             held.storage_bytes,
         )
+
+
+class OwnPriceView(msgspec.Struct, frozen=True):
+    """A price of the account's own, in dollars per million tokens, exact.
+
+    `billed` says which calls pay it: those with the account's own key, byok, or with credits.
+    """
+
+    model: str
+    billed: str
+    input_usd: str
+    cache_read_usd: str | None
+    output_usd: str
+
+    @classmethod
+    def of(cls, price: OwnPrice) -> "OwnPriceView":
+        """The view of a price."""
+        cached = price.cache_read_micros
+        return cls(
+            f"{price.provider}/{price.model}",
+            price.billed,
+            _dollars(price.input_micros),
+            None if cached is None else _dollars(cached),
+            _dollars(price.output_micros),
+        )
+
+
+class OwnPriceList(msgspec.Struct, frozen=True):
+    """Every price of the account's own, by model."""
+
+    data: list[OwnPriceView]
+    object: Literal["list"] = "list"
+
+
+def _dollars(micros: int) -> str:
+    return nanos_to_dollars(micros * _NANOS_PER_MICRO)

@@ -6,10 +6,17 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.account_views import AccountView, ApiKeyPage, AuditPage, NewApiKeyView
+from api.account_views import (
+    AccountView,
+    ApiKeyPage,
+    AuditPage,
+    NewApiKeyView,
+    OwnPriceList,
+)
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
 from api.v1.api_keys import ApiKeyBody
+from api.v1.prices import PricesBody
 from api.v1.provider_keys import KeyBody
 from api.views import (
     BatchPage,
@@ -50,6 +57,8 @@ _SHAPES: tuple[type, ...] = (
     KeyView,
     NewApiKeyView,
     Offers,
+    OwnPriceList,
+    PricesBody,
     ReadyView,
     ReportView,
     ResultPage,

@@ -5,7 +5,6 @@ from concurrent.futures import Executor
 
 import structlog
 
-from app.billing.pricing import price_of
 from app.domain.errors import (
     AddressRefusedError,
     NotFoundError,
@@ -94,7 +93,7 @@ class Carrier:
         completion = adapter.read(response, given, credential)
         finished = answered(call, completion, latency_ms)
         finished.status_code = response.status_code
-        price = price_of(call.provider, call.model)
+        price = call.terms.price_of(call.provider, call.model, call.billed)
         if price is not None:
             finished.cost_nanos = price.cost_nanos(completion.usage)
             finished.price_version = price.version

@@ -137,6 +137,28 @@ def make_api_key(
     _show_secret(accounts_store.api_key(account, name), as_json=as_json)
 
 
+@group.command("price")
+def set_price(
+    account: AccountId,
+    model: Annotated[str, typer.Argument(help="Such as openai/gpt-5.2.")],
+    *,
+    input_usd: Annotated[
+        str | None, typer.Option("--input", help="Dollars per million input tokens.")
+    ] = None,
+    output_usd: Annotated[
+        str | None, typer.Option("--output", help="The same of output tokens.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="The list's price again.")] = False,
+) -> None:
+    """Set what a model costs an account that pays with credits, from its next batch on."""
+    from api.cli import accounts_store  # noqa: PLC0415 - as above
+
+    if remove != (input_usd is None) or remove != (output_usd is None):
+        raise Failure("give --input and --output, or --remove", ExitCode.USAGE)
+    accounts_store.price(account, model, input_usd, output_usd)
+    print(f"{account}: {model} " + ("as listed" if remove else f"{input_usd} / {output_usd}"))
+
+
 @group.command("audit")
 def show_audit(
     account: Annotated[

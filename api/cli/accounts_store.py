@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -11,16 +12,19 @@ from api.account_views import ApiKeyView
 from api.cli.failure import ExitCode, Failure
 from app.accounts.accounts import get_account, list_accounts, set_disabled
 from app.accounts.api_keys import Scope, api_keys_of, create_api_key
-from app.accounts.audit import actions_of
+from app.accounts.audit import OPERATOR, actions_of
 from app.accounts.limits import Limits, held_by, limits_of, set_limits
 from app.billing.ledger import balance_of
+from app.billing.rates import MICROS_PER_DOLLAR
 from app.db import Commit, Store
-from app.domain.errors import ConflictError, NotFoundError
+from app.domain.errors import ConflictError, RejectedError
+from app.domain.states import Billed
 from app.logs import configure_logging
 from app.migrations import check_schema
 from app.models import Account, Batch
 from app.pipeline.accounts import default_limits, make_account
 from app.pipeline.control import cancel
+from app.pipeline.prices import GivenPrice, own_prices, replace_prices
 from app.pipeline.services import build_services
 from app.settings import Settings, load_settings
 from app.vault.custody import check_vault, load_vault
@@ -33,7 +37,7 @@ def opened() -> Iterator[tuple[Settings, Store]]:
     """The settings, and the store that they name, at this version's schema.
 
     Raises:
-        Failure: there is no such account, as the block found.
+        Failure: what was asked for cannot be, as the block found.
     """
     settings = load_settings()
     configure_logging(settings)
@@ -41,7 +45,7 @@ def opened() -> Iterator[tuple[Settings, Store]]:
         check_schema(store.engine)
         try:
             yield settings, store
-        except NotFoundError as error:
+        except RejectedError as error:
             raise Failure(error.message, ExitCode.USAGE) from None
 
 
@@ -103,6 +107,25 @@ def enable(account_id: str) -> None:
         set_disabled(tx, account_id, disabled=False)
 
 
+def price(account_id: str, model: str, input_usd: str | None, output_usd: str | None) -> None:
+    """Set a price for calls that are paid with credits; without one, as it is listed."""
+    with opened() as (_, store), store.transaction(Commit.PRICES) as tx:
+        get_account(tx, account_id)
+        kept = [
+            GivenPrice(
+                f"{one.provider}/{one.model}",
+                _dollars(one.input_micros),
+                _dollars(one.output_micros),
+                None if one.cache_read_micros is None else _dollars(one.cache_read_micros),
+            )
+            for one in own_prices(tx, account_id)
+            if one.billed == Billed.CREDITS and f"{one.provider}/{one.model}" != model
+        ]
+        if input_usd is not None and output_usd is not None:
+            kept.append(GivenPrice(model, _decimal(input_usd), _decimal(output_usd)))
+        replace_prices(tx, account_id, Billed.CREDITS, kept, actor=OPERATOR)
+
+
 def audit(account_id: str | None, limit: int) -> list[dict[str, Any]]:
     """The latest entries of an account's audit log, or of the whole installation's."""
     with opened() as (_, store), store.read() as session:
@@ -155,6 +178,17 @@ def _shown(session: Session, account: Account) -> dict[str, Any]:
         "disabled_at": None if disabled is None else disabled.isoformat(),
         "credits": _plain(balance_of(session, account.id)),
     }
+
+
+def _dollars(micros: int) -> Decimal:
+    return Decimal(micros) / MICROS_PER_DOLLAR
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise Failure(f"{text!r} is not an amount", ExitCode.USAGE) from None
 
 
 def _plain(value: object) -> Any:

@@ -33,6 +33,7 @@ MODULES = {
     "rank": "rank",
     "usage": "usage",
     "credits": "credits",
+    "prices": "prices",
     "api-keys": "api_keys",
     "accounts": "accounts",
     "api": "serve",

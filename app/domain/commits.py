@@ -30,6 +30,9 @@ class Commit(StrEnum):
     ROTATE = "rotate"  # some accounts' data keys, wrapped by another master key
     ROTATED = "rotated"  # that all of them were
     GRANT = "grant"  # credits
+    CREDITS_ADJUSTED = "credits_adjusted"
+    CREDITS_REFUNDED = "credits_refunded"
+    PRICES = "prices"  # an account's own
 
     UPLOAD = "upload"  # an input file is known
     SUBMIT = "submit"

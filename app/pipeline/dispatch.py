@@ -15,6 +15,7 @@ from sqlmodel import select
 
 from app.billing.budget import reserve
 from app.billing.pricing import price_of
+from app.billing.terms import Terms
 from app.db import Commit, Store, Tx
 from app.domain.plan import Plan
 from app.domain.prompt import Messages, Params, Prompt
@@ -201,7 +202,7 @@ def _prepare(
     prompts = _texts(tx, store, sorted({one.job_id for one in calls}), "prompt")
     prepared = []
     for one in calls:
-        one.at_most_once = facts.at_most_once
+        one.at_most_once, one.terms = facts.at_most_once, facts.terms
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None
         messages = request.messages if request else None
@@ -223,6 +224,7 @@ class _Facts:
 
     at_most_once: bool
     params: Mapping[tuple[Role, str], Params]
+    terms: Terms
 
 
 _facts: dict[str, _Facts] = {}
@@ -233,7 +235,8 @@ def _facts_of(tx: Tx, batch_id: str) -> _Facts:
     known = _facts.get(batch_id)
     if known is None:
         plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
-        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params_of(plan))
+        terms = Terms(plan.prices, plan.margin_percent)
+        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params_of(plan), terms)
         if len(_facts) >= _FACTS_KEPT:
             _facts.clear()
         _facts[batch_id] = known

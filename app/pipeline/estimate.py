@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import msgspec
 from sqlmodel import Session
 
-from app.billing.pricing import price_of
+from app.billing.rates import Price
+from app.billing.terms import Terms
 from app.domain.completion import Usage
 from app.domain.plan import Plan
 from app.domain.prompt import ModelRef, Prompt
@@ -32,6 +33,7 @@ from app.pipeline.doubts import (
 from app.pipeline.habits import Habits, Range, added, habits_of
 from app.pipeline.lanes import lanes_for, variants_of
 from app.pipeline.lines import Spool, spool_lines
+from app.pipeline.prices import priced
 from app.pipeline.rehearsal import Asked, mean_prompt, rehearse, tokens_of
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission
@@ -86,6 +88,7 @@ class _Known:
     lanes: Mapping[str, Lane]
     habits: Habits
     max_tokens_default: int | None
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ def estimate(services: Services, submission: Submission) -> Estimate:
     body = submission.body
     with services.store.read() as session:
         plan = account_plan(session, submission.account_id, body)
+        plan = priced(session, submission.account_id, plan, services.settings.margin_percent)
     windows = windows_of(plan)
     spool = spool_lines(submission.lines, rules_of(plan, body))
     try:
@@ -145,9 +149,10 @@ def _estimate(
         plan, sizes.sample, lambda call: habits.of(call.ref, call.role).output_tokens.expected
     )
     default = services.settings.max_tokens_default if body.budget_usd is not None else None
-    models = _models(asked, _Known(sizes, lanes, habits, default))
+    terms = Terms(plan.prices, plan.margin_percent)
+    models = _models(asked, _Known(sizes, lanes, habits, default, terms))
     priced = [one for one in models if one.cost_nanos is not None]
-    worst = _worst(services, plan, sizes)
+    worst = _worst(services, plan, sizes, lanes)
     cost = _costs(priced, None).capped(worst)
     seconds, slowest = _seconds(services, models, lanes, habits)
     made = Estimate(
@@ -196,6 +201,8 @@ def _models(asked: list[Asked], known: _Known) -> list[ModelEstimate]:
             for one in calls
         ).times(sizes.jobs)
         count = len(calls) * sizes.jobs
+        billed = lane.billed if lane is not None else Billed.BYOK.value
+        price = known.terms.price_of(ref.provider, ref.model, billed)
         input_range = Range(
             int(input_tokens * _INPUT_LOW), input_tokens, int(input_tokens * _INPUT_HIGH)
         )
@@ -203,11 +210,11 @@ def _models(asked: list[Asked], known: _Known) -> list[ModelEstimate]:
             ModelEstimate(
                 model=model,
                 role=role.value,
-                billed=lane.billed if lane is not None else Billed.BYOK.value,
+                billed=billed,
                 calls=count,
                 input_tokens=input_range,
                 output_tokens=output,
-                cost_nanos=_cost(ref.provider, ref.model, count, input_range, output),
+                cost_nanos=_cost(price, count, input_range, output),
                 answers_seen=habit.seen,
             )
         )
@@ -220,9 +227,8 @@ def _input_tokens(one: Asked, sizes: _Sizes) -> int:
 
 
 def _cost(
-    provider: str, model: str, calls: int, input_tokens: Range, output_tokens: Range
+    price: Price | None, calls: int, input_tokens: Range, output_tokens: Range
 ) -> Range | None:
-    price = price_of(provider, model)
     if price is None:
         return None
 
@@ -245,11 +251,12 @@ def _costs(rows: list[ModelEstimate], billed: Billed | None) -> Range:
     )
 
 
-def _worst(services: Services, plan: Plan, sizes: _Sizes) -> int:
+def _worst(services: Services, plan: Plan, sizes: _Sizes, lanes: Mapping[str, Lane]) -> int:
     """What every call may cost at most, whoever pays."""
+    providers = {one.variant.ref.provider for one in variants_of(plan)}
     return batch_worst_nanos(
         plan,
-        {one.variant.ref.provider for one in variants_of(plan)},
+        {name: lanes[name].billed if name in lanes else Billed.BYOK for name in providers},
         jobs=sizes.jobs,
         input_tokens=sizes.tokens_max,
         max_tokens_default=services.settings.max_tokens_default,

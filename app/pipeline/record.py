@@ -17,7 +17,7 @@ from app.db import Commit, Store, Tx, in_ms
 from app.domain.states import Billed, EndReason
 from app.models import StoredCompletion, StoredText, UsageRow
 from app.pipeline.calls import TEXT_COLUMNS, announce
-from app.pipeline.outcomes import Finished
+from app.pipeline.outcomes import Finished, usage_snapshot
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first, ends_of
 from app.queue import Step, send_after_commit
@@ -277,7 +277,7 @@ def _capture(tx: Tx, store: Store, kept: Sequence[Finished]) -> list[str]:
             call_id=one.call.id,
             amount_nanos=one.cost_nanos,
             price_version=one.price_version,
-            note=one.completion.usage_raw if one.completion else None,
+            note=usage_snapshot(one),
         )
         for one in kept
         if one.call.billed is Billed.CREDITS and one.cost_nanos

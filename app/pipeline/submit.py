@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.accounts.limits import check_quotas
 from app.billing import ledger
-from app.billing.pricing import price_of
+from app.billing.terms import Terms
 from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
 from app.domain.ids import Prefix, job_ids, new_id
@@ -34,6 +34,7 @@ from app.pipeline.context import rules_of, windows_of
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import RawLine, Spool, spool_lines
+from app.pipeline.prices import priced
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.worst import batch_worst_nanos
@@ -85,6 +86,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
         return Submitted(known, created=False)
     with services.store.read() as session:
         plan = account_plan(session, submission.account_id, submission.body)
+        plan = priced(session, submission.account_id, plan, services.settings.margin_percent)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
     rules = rules_of(plan, submission.body, windows_of(plan))
@@ -223,11 +225,13 @@ def check_prices(plan: Plan, lanes: Mapping[str, Lane], body: BatchBody) -> None
     Raises:
         InvalidRequestError: a model's price is not known and would have to be.
     """
+    terms = Terms(plan.prices, plan.margin_percent)
     for field, _, variant in variants_of(plan):
-        if price_of(variant.ref.provider, variant.ref.model) is not None:
-            continue
         lane = lanes.get(variant.ref.provider)
-        if lane is not None and lane.billed == Billed.CREDITS:
+        billed = Billed.BYOK if lane is None else lane.billed
+        if terms.price_of(variant.ref.provider, variant.ref.model, billed) is not None:
+            continue
+        if billed == Billed.CREDITS:
             raise InvalidRequestError(
                 f"{field}: the price of {variant.ref} is not known, so it cannot be paid with "
                 "credits; use a key of your own",
@@ -286,7 +290,7 @@ def _hold_credits(
 ) -> None:
     worst = batch_worst_nanos(
         plan,
-        [provider for provider, lane in lanes.items() if lane.billed == Billed.CREDITS],
+        {name: lane.billed for name, lane in lanes.items() if lane.billed == Billed.CREDITS},
         jobs=spool.count,
         input_tokens=spool.input_tokens,
         max_tokens_default=services.settings.max_tokens_default,

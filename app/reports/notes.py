@@ -9,13 +9,23 @@ from app.domain.states import BATCH_CLOSED
 from app.reports.report_views import ReportView
 
 
-def notes_on(view: ReportView, *, ending: str | None, cached: int = 0) -> ReportView:
-    """The report with its notes; `cached` calls took an earlier answer."""
+def notes_on(
+    view: ReportView, *, ending: str | None, cached: int = 0, estimated: int = 0
+) -> ReportView:
+    """The report with its notes; `cached` calls took an earlier answer.
+
+    Of `estimated` answers no provider told the usage.
+    """
     notes = [*_about_state(view, ending), *_about_rows(view), *_about_money(view)]
     if cached:
         notes.append(
             f"Used again: {_count(cached, 'answer')} of earlier calls. They cost nothing here, "
             "and are in no latency and no count of tokens."
+        )
+    if estimated:
+        notes.append(
+            f"The usage of {_count(estimated, 'answer')} is an estimate of ours, for the provider "
+            "told none that can be; so is what is counted as its cost."
         )
     return msgspec.structs.replace(view, notes=notes)
 
