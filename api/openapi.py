@@ -15,6 +15,7 @@ from api.account_views import (
 )
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
+from api.openai.errors import OpenAIError
 from api.v1.api_keys import ApiKeyBody
 from api.v1.prices import PricesBody
 from api.v1.provider_keys import KeyBody
@@ -59,6 +60,7 @@ _SHAPES: tuple[type, ...] = (
     Offers,
     OwnPriceList,
     PricesBody,
+    OpenAIError,
     ReadyView,
     ReportView,
     ResultPage,

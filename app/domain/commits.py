@@ -35,6 +35,8 @@ class Commit(StrEnum):
     PRICES = "prices"  # an account's own
 
     UPLOAD = "upload"  # an input file is known
+    FILE_EXPIRE = "file_expire"  # a file is as good as gone
+    FILE_DROP = "file_drop"  # files whose bytes are deleted are known no more
     SUBMIT = "submit"
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -45,7 +47,7 @@ class Commit(StrEnum):
     BUDGET = "budget"  # whether a batch whose budget has no room ends
     REST = "rest"  # nothing of a lane is due for a while
     WAIT = "wait"  # why a lane waits
-    PARK = "park"  # a lane whose key was refused
+    PARK = "park"  # a lane whose key was refused or quota used up, or whose quota is there again
     RECORD = "record"  # a group of finished attempts, by the writer or for a lost worker
     ADVANCE = "advance"  # a group of jobs whose round is done: advance, judge and blend
     FINALIZE = "finalize"  # no job of a batch will change any more

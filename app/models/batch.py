@@ -176,7 +176,7 @@ class StoredVerdict(Table, table=True):
 
 
 class InputFile(Table, table=True):
-    """An uploaded input file; the bytes are in file storage, under the file's id."""
+    """An input file, or what a batch came to; the bytes are in file storage, under its id."""
 
     __tablename__ = "file"
     __table_args__ = (
@@ -189,7 +189,10 @@ class InputFile(Table, table=True):
     bytes: int = Field(sa_type=Nanos)
     sha256: str = Field(sa_type=Word)
     format: str = Field(default="jsonl", sa_type=Word)
+    purpose: str = Field(default="batch", sa_type=Word)  # or `batch_output`
     created_at: datetime = Field(sa_type=UTCDateTime)
+    # From then on it is as good as gone, and reconcile deletes it.
+    expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
 
 
 class IdempotencyKey(Table, table=True):

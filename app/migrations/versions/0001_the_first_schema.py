@@ -429,12 +429,15 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", WORD, nullable=False),
         sa.Column("format", WORD, nullable=False),
+        sa.Column("purpose", WORD, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
+        sa.Column("expires_at", TIME, nullable=True),
         sa.CheckConstraint("format IN ('jsonl', 'csv', 'parquet')", name="ck_file_format_known"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_file_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_file"),
     )
     op.create_index("ix_file_account_id", "file", ["account_id"], unique=False)
+    op.create_index("ix_file_expires_at", "file", ["expires_at"], unique=False)
 
     op.create_table(
         "lane",
@@ -449,6 +452,7 @@ def upgrade() -> None:
         sa.Column("in_flight", sa.Integer(), nullable=True),
         sa.Column("parked_reason", sa.Text(), nullable=True),
         sa.Column("parked_at", TIME, nullable=True),
+        sa.Column("parked_until", TIME, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.CheckConstraint("billed IN ('byok', 'credits')", name="ck_lane_billed_known"),
         sa.CheckConstraint("state IN ('open', 'parked', 'closed')", name="ck_lane_state_known"),
