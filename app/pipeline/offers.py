@@ -12,7 +12,7 @@ from app.billing.terms import Terms
 from app.billing.windows import context_tokens
 from app.domain.money import nanos_to_dollars
 from app.domain.prompt import ModelRef
-from app.domain.states import LaneState
+from app.domain.states import Billed, LaneState
 from app.models import Lane
 from app.pipeline.lanes import lanes_for
 from app.pipeline.prices import own_prices
@@ -120,10 +120,11 @@ def _provider_offer(provider: str, lane: Lane | None, aggregator: Lane | None) -
 
 
 def _model_offers(provider: str, key: str, via: str | None, terms: Terms) -> Iterator[ModelOffer]:
+    billed = Billed.CREDITS if key == Billed.CREDITS else Billed.BYOK
     names = simulated.MODELS if provider == registry.SIMULATED else listed_models(provider)
     for name in names:
         ref = ModelRef(provider, name) if via is None else aggregator_for(provider, name)
-        price = None if ref is None else terms.price_of(ref.provider, ref.model, key)
+        price = None if ref is None else terms.price_of(ref.provider, ref.model, billed)
         if ref is not None and price is not None and not _NOT_CHAT.search(name):
             context = context_tokens(ref.provider, ref.model)
             offered = _price_offer(price)
