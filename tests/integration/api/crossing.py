@@ -13,9 +13,11 @@ from tests.integration.api.conftest import Api, submission
 
 #: What stands in a path and names no single thing of an account's.
 WORDS = {"provider": "openai"}
+_FORM: dict[str, Any] = {"files": {"file": ("x.jsonl", b'{"prompt": "a"}')}}
 #: Bodies that get past the door, so that it is the id that is refused.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
-    ("POST", "/v1/files"): {"files": {"file": ("x.jsonl", b'{"prompt": "a"}')}},
+    ("POST", "/v1/files"): _FORM,
+    ("POST", "/openai/v1/files"): _FORM | {"data": {"purpose": "batch"}},
     ("POST", "/v1/batches"): {"json": submission()},
     ("POST", "/v1/batches/estimate"): {"json": submission()},
     ("POST", "/v1/api-keys"): {"json": {"name": "made", "scopes": ["read"]}},
