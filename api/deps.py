@@ -83,6 +83,14 @@ async def _api_key_id(api_key_id: Annotated[str, Path()]) -> str:
     return _checked(Prefix.API_KEY, "API key", api_key_id)
 
 
+async def _endpoint_id(endpoint_id: Annotated[str, Path()]) -> str:
+    return _checked(Prefix.ENDPOINT, "webhook endpoint", endpoint_id)
+
+
+async def _delivery_id(delivery_id: Annotated[str, Path()]) -> str:
+    return _checked(Prefix.DELIVERY, "delivery", delivery_id)
+
+
 async def _idempotency_key(
     request: Request,
     idempotency_key: Annotated[
@@ -109,6 +117,8 @@ BatchId = Annotated[str, Depends(_batch_id)]
 JobId = Annotated[str, Depends(_job_id)]
 FileId = Annotated[str, Depends(_file_id)]
 ApiKeyId = Annotated[str, Depends(_api_key_id)]
+EndpointId = Annotated[str, Depends(_endpoint_id)]
+DeliveryId = Annotated[str, Depends(_delivery_id)]
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
 WithServices = Annotated[Services, Depends(services_of)]
 WithSenders = Annotated[SenderSet, Depends(senders_of)]
