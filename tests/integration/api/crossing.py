@@ -13,6 +13,7 @@ from tests.integration.api.conftest import Api, submission
 
 #: What stands in a path and names no single thing of an account's.
 WORDS = {"provider": "openai"}
+_OPENAI_HOOK = "/openai/v1/webhook_endpoints/{endpoint_id}"
 _FORM: dict[str, Any] = {"files": {"file": ("x.jsonl", b'{"prompt": "a"}')}}
 #: Bodies that get past the door, so that it is the id that is refused.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
@@ -21,6 +22,15 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/batches"): {"json": submission()},
     ("POST", "/v1/batches/estimate"): {"json": submission()},
     ("POST", "/v1/api-keys"): {"json": {"name": "made", "scopes": ["read"]}},
+    ("POST", "/v1/webhooks"): {"json": {"url": "http://127.0.0.1:9/hook"}},
+    ("PATCH", "/v1/webhooks/{endpoint_id}"): {"json": {"name": "renamed"}},
+    ("POST", "/v1/webhooks/{endpoint_id}/rotate"): {"json": {}},
+    ("POST", "/v1/webhooks/{endpoint_id}/test"): {"json": {}},
+    ("POST", "/v1/webhooks/{endpoint_id}/replay"): {"json": {"from": "2026-01-01T00:00:00Z"}},
+    ("POST", _OPENAI_HOOK): {"json": {"name": "renamed"}},
+    ("POST", f"{_OPENAI_HOOK}/rotate_secret"): {"json": {}},
+    ("POST", f"{_OPENAI_HOOK}/test"): {"json": {"event_type": "batch.completed"}},
+    ("PUT", "/v1/settings/prices"): {"json": {"prices": []}},
     ("PUT", "/v1/settings/keys/{provider}"): {"json": {"api_key": "sk-0123456789abcdef"}},
 }
 
@@ -63,6 +73,14 @@ def routes() -> Iterator[Route]:
     yield from sorted(found, key=lambda route: route.method == "DELETE")
 
 
+def _webhook(api: Api) -> dict[str, str]:
+    """An endpoint, and what it was to be told of a batch: nobody listens there."""
+    made = api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook"}).json()
+    api.finished("a")
+    delivery = api.get("/v1/webhooks/deliveries").json()["data"][0]
+    return {"endpoint_id": made["id"], "delivery_id": delivery["id"]}
+
+
 def _batch(api: Api) -> dict[str, str]:
     batch = api.finished("a")
     with api.engine.store.read() as session:
@@ -80,11 +98,13 @@ def _api_key(api: Api) -> dict[str, str]:
     return {"api_key_id": made["key"]["id"]}
 
 
-MAKERS: tuple[Callable[[Api], dict[str, str]], ...] = (_batch, _file, _api_key)
+MAKERS: tuple[Callable[[Api], dict[str, str]], ...] = (_webhook, _batch, _file, _api_key)
 PREFIXES = {
     "batch_id": Prefix.BATCH,
     "file_id": Prefix.FILE,
     "api_key_id": Prefix.API_KEY,
+    "endpoint_id": Prefix.ENDPOINT,
+    "delivery_id": Prefix.DELIVERY,
 }
 
 
