@@ -14,7 +14,7 @@ from app.models.batch import (
     TextKey,
 )
 from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
-from app.models.ledger import LedgerEntry
+from app.models.ledger import LedgerEntry, OwnPriceRow
 from app.models.purge import Purge
 from app.models.usage import UsageRollup
 from app.models.webhook import Delivery, Endpoint, Event
@@ -36,6 +36,7 @@ __all__ = [
     "Job",
     "Lane",
     "LedgerEntry",
+    "OwnPriceRow",
     "ProviderKey",
     "Purge",
     "StoredCompletion",

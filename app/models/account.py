@@ -40,6 +40,11 @@ class Account(Table, table=True):
     retention_days: int | None = None  # after a batch's close; None: for ever
     # Then its id and its balance are all that is left: its key and its name are no more.
     deleted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    disabled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    # The account's own limits; None: what the settings say, 0: none.
+    requests_per_minute: int | None = Field(default=None, sa_type=Nanos)
+    queued_jobs_max: int | None = Field(default=None, sa_type=Nanos)
+    storage_bytes_max: int | None = Field(default=None, sa_type=Nanos)
 
 
 class ApiKey(Table, table=True):

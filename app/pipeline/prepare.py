@@ -48,7 +48,7 @@ def prepare(store: Store, entry: Entry, calls: Sequence[ClaimedCall]) -> list[Pr
     prepared = []
     for one in calls:
         one.at_most_once = facts.at_most_once
-        one.single = facts.single
+        one.single, one.terms = facts.single, facts.terms
         one.sealed = facts.sealed
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None

@@ -10,12 +10,14 @@ from itertools import chain
 from sqlmodel import col, delete, select
 
 from app.accounts.accounts import get_account
+from app.accounts.limits import check_quotas
 from app.db import Commit
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import Prefix, new_id
 from app.domain.states import Seal
 from app.files import Files
 from app.models import InputFile, TextKey
+from app.pipeline.accounts import default_limits
 from app.pipeline.keeping import seal_for
 from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
@@ -64,6 +66,7 @@ def upload(
         InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet; or it is to be kept,
             and the account retains nothing.
         TooLargeError: it is over the limit.
+        QuotaError: the account would keep more bytes than it may.
         UnavailableError: the storage or the store is full or away.
     """
     file_id, files = new_id(Prefix.FILE), Files(services.settings.files_base_url)
@@ -94,6 +97,8 @@ def upload(
             tx.add(row)
             if seal is Seal.BATCH:
                 make_text_key(tx, services.vault, key, account_id=account_id, file_id=file_id)
+            tx.flush()
+            check_quotas(tx, services.store, account_id, default_limits(services.settings))
     except BaseException:
         _forget(services, files, file_id)
         raise

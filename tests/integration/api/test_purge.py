@@ -32,6 +32,7 @@ STAYS = {
     "audit_entry",  # ids
     "lane",  # closed, and leading nowhere
     "ledger_entry",  # amounts
+    "own_price",  # prices
     "purge",  # the receipt
     "usage",  # amounts
     "usage_rollup",  # amounts
