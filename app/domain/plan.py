@@ -53,13 +53,18 @@ class MeshSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a batch asks of every job: fixed at submit, the same for all its jobs."""
+    """What a batch asks of every job: fixed at submit, the same for all its jobs.
+
+    `shown_share` is how much of the usual is shown of answers to who reads several of them, so
+    that a model with a small context can.
+    """
 
     mode: str
     variants: tuple[Variant, ...]
     judge: JudgeSpec | None = None
     blend: BlendSpec | None = None
     mesh: MeshSpec | None = None
+    shown_share: float = 1.0
 
 
 class JobView(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ A batch is accepted whole or not at all, and the store's write lock is not held 
 """
 
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ _CUSTOM_ID = re.compile(rf"[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}")
 _PATH = re.compile(r" - at `\$(.*)`$")
 #: Refuses a prompt whose images some model would not take; `param` is relative to the prompt.
 CheckPrompt = Callable[[Sequence[Message]], None]
+#: Refuses a prompt that is too long, given what to call its line.
+CheckLength = Callable[[list[Message], str], None]
 #: How many of a line's three ways to say what it asks are not used.
 _ALL_BUT_ONE = 2
 _DECODER = msgspec.json.Decoder(JobLine)
@@ -88,10 +91,14 @@ class Rules:
     Attributes:
         check_prompt: what else to ask of prompts with images. Text is taken by every model.
         template: what `vars` are put into.
+        tokens_max: prompts that cannot have more tokens are spared `check_length`.
+        check_length: refuses a prompt that is too long for some model, told where it is.
     """
 
     check_prompt: CheckPrompt | None = None
     template: MessagesTemplate | None = None
+    tokens_max: int = sys.maxsize
+    check_length: CheckLength | None = None
 
 
 def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
@@ -134,7 +141,10 @@ def _add(spool: Spool, seen: dict[str, str], line: RawLine, rules: Rules) -> Non
     encoded = _ENCODER.encode(prompt)
     if b"\\u0000" in encoded:
         _refuse_nul(prompt, line.where)
-    spool.input_tokens += input_tokens_max(prompt.messages)
+    tokens_max = input_tokens_max(prompt.messages)
+    if tokens_max > rules.tokens_max and rules.check_length is not None:
+        rules.check_length(prompt.messages, line.where)
+    spool.input_tokens += tokens_max
     spool.add(custom_id, encoded)
 
 

@@ -28,13 +28,12 @@ from app.models import (
 )
 from app.pipeline.account_plan import account_plan
 from app.pipeline.calls import TEXT_COLUMNS
+from app.pipeline.context import rules_of, windows_of
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
-from app.pipeline.lines import RawLine, Rules, Spool, spool_lines
+from app.pipeline.lines import RawLine, Spool, spool_lines
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
-from app.pipeline.templates import MessagesTemplate
-from app.pipeline.variants import prompt_check
 from app.pipeline.worst import batch_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
@@ -85,9 +84,8 @@ def submit(services: Services, submission: Submission) -> Submitted:
         plan = account_plan(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
-    given = submission.body.template
-    template = None if given is None else MessagesTemplate(given)
-    spool = spool_lines(submission.lines, Rules(prompt_check(plan), template))
+    rules = rules_of(plan, submission.body, windows_of(plan))
+    spool = spool_lines(submission.lines, rules)
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
     except IntegrityError:
