@@ -38,6 +38,8 @@ MODULES = {
     "scheduler": "processes",
     "migrate": "migrate",
     "rotate-keys": "rotate",
+    "backup": "backup",
+    "restore": "backup",
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed, or the batch did not complete; 2 the command line or its "

@@ -64,19 +64,19 @@ def recover_lost_workers(services: Services) -> int:
     with services.store.read() as session:
         lost = session.exec(select(Worker.id).where(col(Worker.lease_until) < db_now())).all()
     for worker_id in lost:
-        count = _recover(services, worker_id)
+        count = recover_worker(services, worker_id, reason="worker_lost", crashed=True)
         recovered += count
         log.warning("worker_lost", worker=worker_id, calls=count)
     return recovered
 
 
-def _recover(services: Services, worker_id: str) -> int:
-    """A lost worker's calls are ambiguous, every one: written as sent, and never heard of."""
+def recover_worker(services: Services, worker_id: str, *, reason: str, crashed: bool) -> int:
+    """Give back what a worker that is gone held: ambiguous, all of it; answers how many."""
     policy, recovered = policy_of(services), 0
     while True:
         held = held_by(services.store, worker_id)
         group = [
-            unknown(call, policy, reason="worker_lost", message=None, crashed=True) for call in held
+            unknown(call, policy, reason=reason, message=None, crashed=crashed) for call in held
         ]
         if group:
             recovered += len(record(services, group).written)

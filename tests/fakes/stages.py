@@ -34,7 +34,8 @@ def stage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Stage:
     """A place for a story."""
-    made = Stage(store_url, tmp_path, new_fernet_key(), provider.url, receiver.url)
+    keys = f"{new_fernet_key()},{new_fernet_key()}"
+    made = Stage(store_url, tmp_path, keys, provider.url, receiver.url)
     for name, value in made.environment.items():
         monkeypatch.setenv(name, value)
     return made

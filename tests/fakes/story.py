@@ -36,6 +36,7 @@ from app.queue import Step
 from app.vault.lanes import ensure_platform_lanes
 from app.vault.master import Vault
 from app.vault.provider_keys import KeySetting
+from app.vault.rotation import rotate
 from tests.fakes.engine import Engine
 from workers.lease import Lease
 
@@ -49,6 +50,11 @@ ENDS = {
     "poor": {"completed", "failed"},
     "parked": {"completed", "failed"},
     "again": {"completed", "failed"},
+}
+#: Commits of what is no part of a system's life, and where they are tried.
+ELSEWHERE = {
+    Commit.RESTORE: "tests/integration/test_backup.py",
+    Commit.ROTATED: "one line of the audit log, with nothing before or after it",
 }
 CREDIT = "openai/gpt-4o-mini"
 OWN = "custom:own/one"
@@ -108,6 +114,8 @@ class Teller:
             key = Secret("sk-made-up-own-key")
             setting = KeySetting(provider, key, self.stage.provider_url)
             set_key(self.services, self.engine.account_id, setting)
+        first, second = self.stage.master_key.split(",")
+        rotate(self.store, Vault(f"{second},{first}"))
         self._lease()
         self._submit_all()
         self._lose_a_worker()
