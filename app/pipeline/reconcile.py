@@ -26,6 +26,11 @@ log = structlog.get_logger(__name__)
 _RECOVER = 200
 _HINTS = 200
 _IDEMPOTENCY_KEPT = timedelta(days=7)
+#: Its row goes only when nothing points at it, and only if it did not come back.
+_FORGET_WORKER = """
+DELETE FROM worker WHERE id = :id AND lease_until < {now}
+  AND NOT EXISTS (SELECT 1 FROM call WHERE call.worker_id = worker.id)
+"""
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -83,13 +88,7 @@ def recover_worker(services: Services, worker_id: str, *, reason: str, crashed: 
         if len(held) < _RECOVER:
             break
     with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:
-        # Its row goes only when nothing points at it, and only if it did not come back.
-        worker = tx.exec(
-            select(Worker).where(Worker.id == worker_id, col(Worker.lease_until) < db_now())
-        ).one_or_none()
-        holds = tx.exec(select(Call.id).where(Call.worker_id == worker_id).limit(1)).first()
-        if worker is not None and holds is None:
-            tx.delete(worker)
+        tx.run(services.store.sql(_FORGET_WORKER), {"id": worker_id})
     return recovered
 
 
