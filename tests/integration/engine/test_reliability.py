@@ -1,5 +1,6 @@
 """Losses and clocks, by their ids in the list of what an engine has to take."""
 
+import socket
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
@@ -11,14 +12,17 @@ from sqlmodel import select
 
 from app.db import Commit
 from app.domain.errors import UnavailableError
+from app.domain.secret import Secret
 from app.domain.spec import BatchBody
 from app.models import Attempt, Backlog, Batch, Call, Event, Job, StoredCompletion, Worker
 from app.pipeline.control import cancel
+from app.pipeline.keys import set_key
 from app.pipeline.lines import RawLine
 from app.pipeline.plan import plan
 from app.pipeline.reconcile import reconcile, recover_lost_workers
 from app.pipeline.record import record
 from app.pipeline.submit import Submission, submit
+from app.vault.provider_keys import KeySetting
 from tests.factories.racing import run_at_once
 from tests.fakes.engine import Engine
 from tests.integration.engine.failing import make_due
@@ -246,3 +250,23 @@ def test_s10_a_reader_that_takes_its_time_holds_up_no_claim(engine: Engine) -> N
         with engine.store.read() as second:
             assert batch_of(second, other).state == "completed"
         assert len(list(rows)) == 49
+
+
+def test_o7_a_name_that_cannot_be_looked_up_is_tried_again_and_no_poison(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    setting = KeySetting("custom:far", Secret("sk-made-up-key"), "https://far.example/v1")
+    set_key(engine.services, engine.account_id, setting)
+    engine.submit(["one"], models=["custom:far/one"])
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    for _ in range(2):
+        engine.drain()
+        make_due(engine)
+    with engine.store.read() as session:
+        call = session.exec(select(Call)).one()
+        reasons = set(session.exec(select(Attempt.state)).all())
+    assert (call.state, call.attempts, call.unknowns, call.crash_count) == ("queued", 2, 0, 0)
+    assert reasons == {"failed"}
