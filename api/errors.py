@@ -1,5 +1,6 @@
 """Errors as they are on the wire: one table of statuses, and one shape for all of them."""
 
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from app.domain import errors
 from app.domain.redact import redact
@@ -58,16 +60,51 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
     error: ErrorDetail
 
 
-def install(app: FastAPI) -> None:
-    """Answer every expected error in this shape; the middleware answers the unexpected."""
+class Facade(msgspec.Struct, frozen=True):
+    """How the surface of another vendor says errors, on every path that begins with `prefix`.
+
+    Attributes:
+        prefix: what its paths begin with.
+        statuses: where its statuses are not ours.
+        encode: the body of an error of a status.
+        headers: what an error of a status and type has beside our own headers.
+    """
+
+    prefix: str
+    statuses: Mapping[type[BaseException], HTTPStatus]
+    encode: Callable[[int, ErrorDetail], bytes]
+    headers: Callable[[str], Mapping[str, str]] = lambda _: {}
+
+
+_NATIVE = Facade("/", {}, lambda _, detail: msgspec.json.encode(ErrorAnswer(detail)))
+
+
+def install(app: FastAPI, facades: Sequence[Facade] = ()) -> None:
+    """Answer every expected error in this shape; the middleware answers the unexpected.
+
+    Args:
+        app: the application.
+        facades: surfaces that say errors in a shape of their own.
+    """
+    app.state.facades = tuple(facades)
     app.add_exception_handler(errors.RejectedError, _on_rejected)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_framework)
 
 
-def status_of(error: BaseException) -> HTTPStatus:
+def facade_of(scope: Scope) -> Facade:
+    """The surface that a request is to."""
+    path = scope.get("path", "")
+    app = scope.get("app")
+    facades = getattr(app.state, "facades", ()) if app is not None else ()
+    return next((one for one in facades if path.startswith(one.prefix)), _NATIVE)
+
+
+def status_of(
+    error: BaseException, statuses: Mapping[type[BaseException], HTTPStatus] = STATUSES
+) -> HTTPStatus:
     """The status that an error is answered with."""
-    found = (STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    found = (statuses[kind] for kind in type(error).__mro__ if kind in statuses)
     return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -77,17 +114,18 @@ def request_id_of(request: Request) -> str:
 
 
 def error_answer(
-    status: int, detail: ErrorDetail, headers: dict[str, str] | None = None
+    scope: Scope, status: int, detail: ErrorDetail, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """An answer that is an error."""
-    body = msgspec.json.encode(ErrorAnswer(detail))
-    return Response(body, status, headers, media_type="application/json")
+    """An answer that is an error, in the shape of the surface that the request is to."""
+    facade = facade_of(scope)
+    extra = {**(headers or {}), **facade.headers(detail.type)}
+    return Response(facade.encode(status, detail), status, extra, media_type="application/json")
 
 
-def unexpected_answer(request_id: str) -> Response:
+def unexpected_answer(scope: Scope, request_id: str) -> Response:
     """What is said of a fault of ours: nothing but where to find it in the log."""
     message = "something went wrong here; the log knows more, by the request_id"
-    return error_answer(500, ErrorDetail("internal", message, None, request_id))
+    return error_answer(scope, 500, ErrorDetail("internal", message, None, request_id))
 
 
 async def _on_rejected(request: Request, error: Exception) -> Response:
@@ -101,7 +139,8 @@ async def _on_rejected(request: Request, error: Exception) -> Response:
     if str(error) == type(error).__doc__:
         # Our own words, which may say what a key looks like.
         detail = msgspec.structs.replace(detail, message=str(error))
-    return error_answer(status_of(error), detail, headers)
+    statuses = {**STATUSES, **facade_of(request.scope).statuses}
+    return error_answer(request.scope, status_of(error, statuses), detail, headers)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -114,7 +153,8 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         said = first["msg"][:1].lower() + first["msg"][1:]
     message = f"{param}: {said}" if param else said
     detail = _detail(request, "invalid_request", message, param)
-    return error_answer(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+    statuses = {**STATUSES, **facade_of(request.scope).statuses}
+    return error_answer(request.scope, statuses[errors.InvalidRequestError], detail)
 
 
 async def _on_framework(request: Request, error: Exception) -> Response:
@@ -128,7 +168,7 @@ async def _on_framework(request: Request, error: Exception) -> Response:
         405: f"{request.method} is not possible here; allowed: {headers.get('Allow')}",
     }.get(status, str(getattr(error, "detail", "")))
     kind = _FRAMEWORK_TYPES.get(HTTPStatus(status), "invalid_request")
-    return error_answer(status, _detail(request, kind, message, None), headers)
+    return error_answer(request.scope, status, _detail(request, kind, message, None), headers)
 
 
 def _methods_at(request: Request) -> str:

@@ -9,6 +9,9 @@ from fastapi import FastAPI
 
 from api import docs, errors, health, openapi
 from api.middleware import RequestMiddleware
+from api.openai import router as openai_v1
+from api.openai import webhooks as openai_webhooks
+from api.openai.errors import FACADE as OPENAI
 from api.v1 import router as v1
 from app.db import Commit
 from app.logs import configure_logging
@@ -45,11 +48,13 @@ def create_app(services: Services | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.add_middleware(RequestMiddleware)
-    errors.install(app)
+    errors.install(app, [OPENAI])
     openapi.install(app)
     app.include_router(health.router)
     app.include_router(docs.router)
     app.include_router(v1)
+    app.include_router(openai_v1)
+    app.include_router(openai_webhooks.router)
     return app
 
 

@@ -46,7 +46,7 @@ class RequestMiddleware:
             if exchange.status is not None:
                 # Half an answer must not look like a whole one: the server breaks it off.
                 raise
-            answer = unexpected_answer(exchange.request_id)
+            answer = unexpected_answer(exchange.scope, exchange.request_id)
             await answer(exchange.scope, exchange.receive, exchange.send)
 
 

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from api.account_views import AuditPage
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
+from api.openai.errors import OpenAIError
 from api.v1.provider_keys import KeyBody
 from api.views import (
     BatchPage,
@@ -20,8 +21,9 @@ from api.views import (
     TransactionPage,
     WebhookSecretView,
 )
+from api.webhook_views import SHAPES as WEBHOOK_SHAPES
 from app.domain.spec import BatchBody, JobLine
-from app.pipeline.estimate import Estimate
+from app.pipeline.estimated import Estimate
 from app.pipeline.keys import KeyCheck
 from app.pipeline.offers import Offers
 from app.reports.report_views import ReportView
@@ -45,12 +47,14 @@ _SHAPES: tuple[type, ...] = (
     KeyList,
     KeyView,
     Offers,
+    OpenAIError,
     ReadyView,
     ReportView,
     ResultPage,
     TransactionPage,
     UsageReport,
     WebhookSecretView,
+    *WEBHOOK_SHAPES,
 )
 _FORM = {
     "type": "object",

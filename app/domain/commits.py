@@ -27,6 +27,8 @@ class Commit(StrEnum):
     GRANT = "grant"  # credits
 
     UPLOAD = "upload"  # an input file is known
+    FILE_EXPIRE = "file_expire"  # a file is as good as gone
+    FILE_DROP = "file_drop"  # files whose bytes are deleted are known no more
     SUBMIT = "submit"
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -37,14 +39,21 @@ class Commit(StrEnum):
     BUDGET = "budget"  # whether a batch whose budget has no room ends
     REST = "rest"  # nothing of a lane is due for a while
     WAIT = "wait"  # why a lane waits
-    PARK = "park"  # a lane whose key was refused
+    PARK = "park"  # a lane whose key was refused or quota used up, or whose quota is there again
     RECORD = "record"  # a group of finished attempts, by the writer or for a lost worker
     ADVANCE = "advance"  # a group of jobs whose round is done: advance, judge and blend
     FINALIZE = "finalize"  # no job of a batch will change any more
     CLOSE = "close"  # its books, and the event that says so
 
+    DELIVERY_GIVE_BACK = "delivery_give_back"  # what lost workers were at
     DELIVERY_CLAIM = "delivery_claim"
     DELIVERY_RECORD = "delivery_record"
+
+    ENDPOINT = "endpoint"  # a webhook endpoint is made
+    ENDPOINT_CHANGED = "endpoint_changed"
+    ENDPOINT_DELETED = "endpoint_deleted"
+    SECRET_ROTATED = "secret_rotated"  # noqa: S105 - a commit
+    REPLAY = "replay"  # events are told again
 
     LEASE = "lease"  # a worker registers
     RENEW = "renew"

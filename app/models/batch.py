@@ -68,6 +68,8 @@ class Batch(Table, table=True):
     calls_closed: int = 0
     calls_cached: int = 0  # closed with an earlier answer, and never sent
 
+    event_seq: int = 0  # of the last event that was told of it
+
     stop_if_failed_percent: int | None = None
     first_left: int = 0  # of the first calls that decide on that, how many have not ended yet
     first_failed: int = 0  # and how many of the others failed
@@ -82,6 +84,7 @@ class Batch(Table, table=True):
     unpriced_calls: int = 0
     unknown_attempts: int = 0
     possible_duplicate_nanos: int = Field(default=0, sa_type=Nanos)
+    wasted_nanos: int = Field(default=0, sa_type=Nanos)  # of `spent_nanos`, on unreadable answers
 
     @property
     def jobs_closed(self) -> int:
@@ -176,7 +179,7 @@ class StoredVerdict(Table, table=True):
 
 
 class InputFile(Table, table=True):
-    """An uploaded input file; the bytes are in file storage, under the file's id."""
+    """An input file, or what a batch came to; the bytes are in file storage, under its id."""
 
     __tablename__ = "file"
     __table_args__ = (
@@ -189,7 +192,10 @@ class InputFile(Table, table=True):
     bytes: int = Field(sa_type=Nanos)
     sha256: str = Field(sa_type=Word)
     format: str = Field(default="jsonl", sa_type=Word)
+    purpose: str = Field(default="batch", sa_type=Word)  # or `batch_output`
     created_at: datetime = Field(sa_type=UTCDateTime)
+    # From then on it is as good as gone, and reconcile deletes it.
+    expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
 
 
 class IdempotencyKey(Table, table=True):

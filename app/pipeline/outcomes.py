@@ -5,7 +5,7 @@ from random import Random
 
 import msgspec
 
-from app.domain.completion import Completion
+from app.domain.completion import Completion, Usage
 from app.domain.errors import (
     MalformedCompletionError,
     OutcomeUnknownError,
@@ -19,6 +19,8 @@ from app.domain.states import AttemptState, Billed, CallState, Role
 
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 60.0
+#: A longer wait is not believed of a single call: asking again costs one request.
+WAIT_MAX_S = 3600.0
 #: A crash count at which a call is suspected, and runs with no other suspect in its process.
 SUSPECT_CRASHES = 2
 POISON_CRASHES = 3
@@ -48,13 +50,15 @@ class ClaimedCall(msgspec.Struct):
     worker_id: str
     at_most_once: bool = False
     fail_fast: bool = False
+    tokens_permitted: int = 0  # what of a token rate its permit was for
 
 
 class Finished(msgspec.Struct):
     """One attempt's end: what happens to the attempt, to its call, and what was bought.
 
     `state` is the call's next state; `delay_s` says when it is due again if that is `queued`.
-    `completion` and its cost are there if the provider answered.
+    `completion` and its cost are there if the provider answered. `wasted` is what it used for
+    an answer that could not be read, and `wasted_nanos` what that costs, None if nobody knows.
     """
 
     call: ClaimedCall
@@ -74,11 +78,23 @@ class Finished(msgspec.Struct):
     completion: Completion | None = None
     cost_nanos: int | None = None
     price_version: str | None = None
+    wasted: Usage | None = None
+    wasted_nanos: int | None = None
 
     @property
     def closes(self) -> bool:
         """Whether the call is done."""
         return self.state is not CallState.QUEUED
+
+    @property
+    def bought(self) -> bool:
+        """Whether the provider will want to be paid, be it for an answer that cannot be read."""
+        return self.completion is not None or self.wasted is not None
+
+    @property
+    def paid_nanos(self) -> int | None:
+        """What the attempt cost; None if nothing was bought, or at no known price."""
+        return self.cost_nanos if self.wasted is None else self.wasted_nanos
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +111,9 @@ def backoff_s(policy: Policy, failures: int, floor_s: float | None = None) -> fl
     """Exponential backoff with full jitter in its upper half, never below what was asked for."""
     ceiling = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** max(0, failures - 1))
     jittered = policy.jitter.uniform(ceiling / 2, ceiling)
-    return jittered if floor_s is None else max(jittered, floor_s + policy.jitter.uniform(0, 1))
+    if floor_s is None:
+        return jittered
+    return max(jittered, min(floor_s, WAIT_MAX_S) + policy.jitter.uniform(0, 1))
 
 
 def answered(call: ClaimedCall, completion: Completion, latency_ms: int) -> Finished:
@@ -133,6 +151,7 @@ def erred(call: ClaimedCall, error: ProviderError, policy: Policy, latency_ms: i
     finished.latency_ms = latency_ms
     finished.status_code = error.status_code
     finished.request_id = error.request_id
+    finished.wasted = error.usage
     return finished
 
 

@@ -2,8 +2,12 @@
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import timedelta
+from itertools import chain
+
+from sqlmodel import col, delete, select
 
 from app.db import Commit
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
@@ -14,17 +18,33 @@ from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
 from app.pipeline.tables import csv_lines, parquet_lines
 
-FILE_BYTES_MAX = 200 * 1024 * 1024
+FILE_BYTES_MAX = 512 * 1024 * 1024
 FILENAME_CHARS_MAX = 255
 #: How a Parquet file begins.
 _PARQUET = b"PAR1"
+#: How many files are deleted in one go.
+_SWEPT = 100
 _UNSEEMLY = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+Chunks = Iterator[bytes]
 
 
 def upload(
-    services: Services, account_id: str, filename: str, chunks: Iterable[bytes]
+    services: Services,
+    account_id: str,
+    filename: str,
+    chunks: Iterable[bytes],
+    *,
+    kept_for: timedelta | None = None,
 ) -> InputFile:
     """Keep an input file. What its lines say is checked when a batch is submitted with it.
+
+    Args:
+        services: where to.
+        account_id: whose it is.
+        filename: what it is called, which is no more than a name.
+        chunks: its bytes.
+        kept_for: how long it is kept; None until it is deleted.
 
     Raises:
         InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet.
@@ -36,6 +56,7 @@ def upload(
     stored = files.put(file_id, looked.through(), bytes_max=FILE_BYTES_MAX)
     try:
         with services.store.transaction(Commit.UPLOAD) as tx:
+            now = services.store.now(tx)
             row = InputFile(
                 id=file_id,
                 account_id=account_id,
@@ -43,7 +64,8 @@ def upload(
                 bytes=stored.bytes,
                 sha256=stored.sha256,
                 format=looked.format,
-                created_at=services.store.now(tx),
+                created_at=now,
+                expires_at=None if kept_for is None else now + kept_for,
             )
             tx.add(row)
     except BaseException:
@@ -69,9 +91,62 @@ def own_file(services: Services, account_id: str, file_id: str) -> InputFile:
     """
     with services.store.read() as session:
         row = session.get(InputFile, file_id)
-    if row is None or row.account_id != account_id:
+        is_there = row is not None and (
+            row.expires_at is None or row.expires_at > services.store.now(session)
+        )
+    if row is None or row.account_id != account_id or not is_there:
         raise NotFoundError(f"there is no file {file_id[:64]!r}")
     return row
+
+
+def content_of(services: Services, account_id: str, file_id: str) -> tuple[InputFile, Chunks]:
+    """The account's file with its bytes, a chunk at a time.
+
+    Raises:
+        NotFoundError: there is none of that id, or its bytes are gone; raised at once.
+    """
+    row = own_file(services, account_id, file_id)
+    chunks = Files(services.settings.files_base_url).open(file_id)
+    first = next(chunks, b"")
+    return row, chain([first], chunks)
+
+
+def delete_file(services: Services, account_id: str, file_id: str) -> None:
+    """Delete the account's file. Batches that were made of it go on.
+
+    It expires at once, so that whatever fails after that, `sweep_files` finishes.
+
+    Raises:
+        NotFoundError: there is none of that id.
+    """
+    own_file(services, account_id, file_id)
+    with services.store.transaction(Commit.FILE_EXPIRE) as tx:
+        row = tx.get(InputFile, file_id)
+        if row is not None:
+            row.expires_at = services.store.now(tx)
+    _drop(services, [file_id])
+
+
+def sweep_files(services: Services) -> int:
+    """Delete files that have expired, some of them if there are many; answers how many."""
+    with services.store.read() as session:
+        now = services.store.now(session)
+        gone = session.exec(
+            select(InputFile.id).where(col(InputFile.expires_at) <= now).limit(_SWEPT)
+        ).all()
+    _drop(services, gone)
+    return len(gone)
+
+
+def _drop(services: Services, file_ids: Sequence[str]) -> None:
+    """The bytes first: a row is what they are found again by."""
+    if not file_ids:
+        return
+    files = Files(services.settings.files_base_url)
+    for file_id in file_ids:
+        files.delete(file_id)
+    with services.store.transaction(Commit.FILE_DROP) as tx:
+        tx.exec(delete(InputFile).where(col(InputFile.id).in_(file_ids)))
 
 
 def stored_lines(

@@ -7,9 +7,9 @@ Anthropic's types and error codes (`anthropic.types.shared`, 2.12.0), Google's s
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from app.domain.completion import Completion
+from app.domain.completion import Completion, Usage
 from app.domain.errors import (
     MalformedCompletionError,
     ProviderError,
@@ -21,7 +21,8 @@ from app.domain.errors import (
 from app.domain.redact import redact
 from app.domain.wire import Response
 from app.providers.base import CallInput, CredentialLike, parse_retry_after
-from app.providers.reading import sanitise
+from app.providers.reading import decode_json, sanitise
+from app.providers.told import wait_told
 
 MESSAGE_CHARS_MAX = 500
 REQUEST_ID_CHARS_MAX = 128
@@ -92,6 +93,12 @@ _LIMIT_WORDS = {
     DAILY_QUOTA: "quota_exhausted",
     "ramp_limit_exceeded": "ramp_limit",
 }
+#: OpenAI and Groq say which of their limits it was in a sentence: `on requests per day (RPD)`.
+_LIMIT_TEXTS = ((re.compile(r"\bper day\b|\((?:RPD|TPD)\)", re.IGNORECASE), "quota_exhausted"),)
+#: Money that is there again by itself is waited for as a day's quota is, if it is said when. A wait
+#: of seconds is no month's end, but what the vendor says with every refusal.
+_SPENT_REASONS = frozenset({"spend_limit"})
+_SPENT_WAIT_MIN_S = 60.0
 #: The request itself, for good.
 _REFUSED_REASONS = {404: "not_found", 413: "too_large"}
 _REFUSED_WORDS = {
@@ -136,6 +143,15 @@ def failure_of(response: Response, said: ErrorWords, credential: CredentialLike)
         return ProviderRefusedError(
             text, reason=refused_reason, status_code=status, request_id=request_id
         )
+    wait_s = parse_retry_after(response.headers) or 0.0
+    if key_reason in _SPENT_REASONS and wait_s >= _SPENT_WAIT_MIN_S:
+        return ProviderRateLimitedError(
+            text,
+            reason=key_reason,
+            retry_after_s=wait_s,
+            status_code=status,
+            request_id=request_id,
+        )
     if key_reason:
         return ProviderKeyRefusedError(
             text, reason=key_reason, status_code=status, request_id=request_id
@@ -144,18 +160,43 @@ def failure_of(response: Response, said: ErrorWords, credential: CredentialLike)
 
 
 def completion_by(
-    read: Callable[[Response, CallInput], Completion], response: Response, call: CallInput
+    read: Callable[[Response, CallInput], Completion],
+    usage_of: Callable[[Any, CallInput, str], Usage],
+    response: Response,
+    call: CallInput,
 ) -> Completion:
     """What `read` finds in a successful response.
 
+    Args:
+        read: reads it.
+        usage_of: reads a vendor's own usage, of an answer that said so much.
+        response: the response.
+        call: what it answers.
+
     Raises:
-        MalformedCompletionError: it finds none; the error says of which response.
+        MalformedCompletionError: it finds none; the error says of which response, and what it
+            used, where the vendor tells.
     """
     try:
         return read(response, call)
     except MalformedCompletionError as error:
         error.status_code, error.request_id = response.status_code, request_id_of(response)
+        error.usage = _usage_told(usage_of, response, call)
         raise
+
+
+def _usage_told(
+    usage_of: Callable[[Any, CallInput, str], Usage], response: Response, call: CallInput
+) -> Usage | None:
+    """The usage that an answer tells which holds nothing else; never one of our estimates."""
+    try:
+        data, _ = decode_json(response.body)
+    except MalformedCompletionError:
+        return None
+    if not isinstance(data, dict):
+        return None
+    usage = usage_of(data.get("usage") or data.get("usageMetadata"), call, "")
+    return None if usage.estimated else usage
 
 
 def request_id_of(response: Response) -> str | None:
@@ -178,13 +219,14 @@ def _key_reason(status: int, said: ErrorWords) -> str | None:
 def _for_now(
     response: Response, said: ErrorWords, text: str, request_id: str | None
 ) -> ProviderError:
-    status, retry_after_s = response.status_code, parse_retry_after(response.headers)
+    status, is_limit = response.status_code, response.status_code == TOO_MANY_REQUESTS
+    retry_after_s = (wait_told if is_limit else parse_retry_after)(response.headers)
     if retry_after_s is None:
         retry_after_s = said.retry_after_s
-    if status == TOO_MANY_REQUESTS:
+    if is_limit:
         return ProviderRateLimitedError(
             text,
-            reason=_first(_LIMIT_WORDS, said.words) or "rate_limited",
+            reason=_limit_reason(said),
             retry_after_s=retry_after_s,
             status_code=status,
             request_id=request_id,
@@ -196,6 +238,14 @@ def _for_now(
         status_code=status,
         request_id=request_id,
     )
+
+
+def _limit_reason(said: ErrorWords) -> str:
+    """Which kind of limit it is: one of a minute, unless it says otherwise."""
+    if word := _first(_LIMIT_WORDS, said.words):
+        return word
+    texts = (reason for pattern, reason in _LIMIT_TEXTS if pattern.search(said.message))
+    return next(texts, "rate_limited")
 
 
 def _refused_reason(status: int, said: ErrorWords, key_reason: str | None) -> str | None:

@@ -147,11 +147,14 @@ def cost_view(batch: Batch) -> CostView:
         unpriced_calls=batch.unpriced_calls,
         unknown_attempts=batch.unknown_attempts,
         possible_duplicate_nanos=batch.possible_duplicate_nanos,
+        wasted_nanos=batch.wasted_nanos,
     )
 
 
 #: Waiting for these ends when somebody or something else decides, so no pace says when.
-_NO_PACE = frozenset({"paused", "sample", "not_before", "lane_parked"})
+_NO_PACE = frozenset(
+    {"paused", "sample", "not_before", "lane_parked", "quota_exhausted", "spend_limit"}
+)
 
 
 def _eta_s(batch: Batch, calls_per_job: int, now: datetime, waits: WaitingOn | None) -> int | None:

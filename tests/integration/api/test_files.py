@@ -122,7 +122,7 @@ def test_a_file_over_the_limit_is_not_kept(
 
 @on_sqlite
 def test_i7_what_says_that_it_is_too_large_is_not_read(api: Api) -> None:
-    headers = {"Content-Length": "300000000", "Content-Type": "multipart/form-data; boundary=x"}
+    headers = {"Content-Length": "600000000", "Content-Type": "multipart/form-data; boundary=x"}
     refused(api.post("/v1/files", content=b"--x", headers=headers), 413, "file")
 
 

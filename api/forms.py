@@ -1,0 +1,82 @@
+"""Forms with one file: read in a stream, the file in a spool on the disk, under a limit."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import IO, cast
+
+from fastapi import Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from api.body import limited_stream
+from api.errors import MalformedBodyError
+from app.domain.errors import InvalidRequestError, TooLargeError
+from app.files import CHUNK_BYTES
+from app.pipeline import upload
+
+#: What a form adds to its file.
+_FORM_BYTES_MAX = 64 * 1024
+_FIELD_BYTES_MAX = 1024
+_FIELDS_MAX = 8
+
+
+@asynccontextmanager
+async def form_of(request: Request, *fields: str) -> AsyncIterator[FormData]:
+    """The form of a request, its file in a spool on the disk until the block ends.
+
+    Args:
+        request: what holds it.
+        fields: the names it may have.
+
+    Raises:
+        InvalidRequestError: it is no such form, or has a field of another name.
+        TooLargeError: it is over the limit.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise InvalidRequestError("send a form (multipart/form-data) with a field named file")
+    parser = MultiPartParser(
+        request.headers,
+        _stream_of(request),
+        max_files=1,
+        max_fields=_FIELDS_MAX,
+        max_part_size=_FIELD_BYTES_MAX,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise MalformedBodyError(f"the form cannot be read: {error.message}") from None
+    try:
+        for name, _ in form.multi_items():
+            if name not in fields:
+                raise InvalidRequestError(f"{name}: is not a field here", param=name)
+        yield form
+    finally:
+        await form.close()
+
+
+async def _stream_of(request: Request) -> AsyncGenerator[bytes, None]:
+    bytes_max = upload.FILE_BYTES_MAX
+    try:
+        async for chunk in limited_stream(request, bytes_max + _FORM_BYTES_MAX):
+            yield chunk
+    except TooLargeError:
+        raise TooLargeError(f"a file has at most {bytes_max:,} bytes", param="file") from None
+
+
+def the_file(form: FormData) -> UploadFile:
+    """The one file of a form.
+
+    Raises:
+        InvalidRequestError: there is none, or more than one.
+    """
+    found = form.getlist("file")
+    if len(found) != 1 or not isinstance(found[0], UploadFile):
+        raise InvalidRequestError("file: send one file, with its name", param="file")
+    return found[0]
+
+
+def chunks_of(file: UploadFile) -> Iterator[bytes]:
+    """A file's bytes, a chunk at a time."""
+    spool = cast("IO[bytes]", file.file)
+    while chunk := spool.read(CHUNK_BYTES):
+        yield chunk

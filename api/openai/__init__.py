@@ -1,0 +1,9 @@
+"""OpenAI's API over the same pipeline: its paths, its shapes, its errors."""
+
+from fastapi import APIRouter
+
+from api.openai import files
+
+router = APIRouter(prefix="/openai/v1")
+for part in (files,):
+    router.include_router(part.router)
