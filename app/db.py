@@ -36,6 +36,8 @@ _HOT_OPTIONS = " ".join(
         "enable_bitmapscan=off",
         "jit=off",
         "plan_cache_mode=force_generic_plan",
+        # A worker that is stopped in the middle of a transaction must not keep its locks.
+        "idle_in_transaction_session_timeout=15000",
     )
 )
 
