@@ -81,6 +81,8 @@ class Commit(StrEnum):
     PURGE_FINISHED = "purge_finished"  # its receipt
     FORGET_KEYS = "forget_keys"  # idempotency keys after their days
 
+    RESTORE = "restore"  # the whole of a backup
+
 
 class CrashPoint:
     """The moment a process is to die at, once it comes.
