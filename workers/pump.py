@@ -69,6 +69,7 @@ class Pump:
         self._claims: Executor = ThreadPoolExecutor(1, thread_name_prefix="claims")
         self._writes: Executor = ThreadPoolExecutor(1, thread_name_prefix="writes")
         self._writer = Writer(partial(record, services), self._writes)
+        lease.writer_lag_s = lambda: self._writer.lag_s
         self.flight = Flight(
             services, lease, (governor, breaker), policy, self._writer, self._claims
         )

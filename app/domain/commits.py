@@ -55,6 +55,7 @@ class Commit(StrEnum):
     EXPIRE = "expire"  # batches whose deadline has passed
     CLOSE_OPEN = "close_open"  # a window of what an ending batch still has open
     CLOSE_WAITING = "close_waiting"  # a window of calls that waited too long
+    RECONCILED = "reconciled"  # that all of that was done
     FORGET_KEYS = "forget_keys"  # idempotency keys after their days
 
 

@@ -231,3 +231,21 @@ return {
 }
 """
 )
+#: What a lane did in the last minute, how long it is paused yet, and what was learnt of it.
+SURVEY = (
+    _LEARNT
+    + """
+local rows = {}
+for one = 1, #ARGV - 1 do
+  local done, key, answers = redis.call('HGETALL', KEYS[2 * one]), KEYS[2 * one + 1], 0
+  for at = 1, #done, 2 do
+    if done[at] ~= 'since' and done[at] * 5000 > now - 60000 then answers = answers + done[at + 1] end
+  end
+  local paused = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[one + 1]) or '0') - now
+  local row = { tostring(answers), string.format('%.0f', math.max(0, paused)) }
+  for _, field in ipairs(learnt_of(key)) do table.insert(row, field) end
+  table.insert(rows, row)
+end
+return rows
+"""
+)

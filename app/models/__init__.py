@@ -12,7 +12,7 @@ from app.models.batch import (
     StoredText,
     StoredVerdict,
 )
-from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
+from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Vital, Worker
 from app.models.ledger import LedgerEntry
 from app.models.usage import UsageRollup
 from app.models.webhook import Delivery, Endpoint, Event
@@ -42,5 +42,6 @@ __all__ = [
     "UTCDateTime",
     "UsageRollup",
     "UsageRow",
+    "Vital",
     "Worker",
 ]

@@ -21,6 +21,7 @@ from app.pipeline.park import reopen_lanes
 from app.pipeline.record import end_early, record, step_of
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
+from app.pipeline.vitals import RECONCILED, WORKERS_LOST, note
 from app.queue import Step
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,8 @@ def reconcile(services: Services) -> list[Hint]:
     hints = due_work(services.store)
     for hint in hints:
         services.queue.send(hint.step, *hint.ids)
+    with services.store.transaction(Commit.RECONCILED) as tx:
+        note(tx, services.store, RECONCILED)
     return hints
 
 
@@ -94,6 +97,7 @@ def _recover(services: Services, worker_id: str) -> int:
         holds = tx.exec(select(Call.id).where(Call.worker_id == worker_id).limit(1)).first()
         if worker is not None and holds is None:
             tx.delete(worker)
+            note(tx, services.store, WORKERS_LOST)
     return recovered
 
 
