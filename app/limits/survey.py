@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
+from app.limits.breaker import OPEN, circuit_of
 from app.limits.lanes import LaneLimits
 from app.limits.learned import NOTHING, Learned, narrowed
 from app.limits.link import NOW
+from app.limits.local_breaker import Circuit
 from app.limits.scripts import SURVEY
 
 _FIELDS = 7
@@ -63,3 +66,20 @@ def _learned(fields: Sequence[float | None]) -> Learned:
     rate_at = None if rate_age is None else -rate_age / 1000
     cut_at = None if cut_age is None else -cut_age / 1000
     return Learned(rpm, tpm, rate, rate_at, in_flight, cut_at, int(strikes or 0))
+
+
+def breakers(client: "Redis") -> dict[Circuit, str]:
+    """The breakers that are not closed: `open`, or `half_open` once a call may try.
+
+    Raises:
+        RedisError: the server is away.
+    """
+    found: list[Any] = list(client.zrange(OPEN, 0, -1, withscores=True))
+    seconds, micros = client.time()
+    now_ms = seconds * 1000 + micros / 1000
+    return {
+        circuit_of(name.decode() if isinstance(name, bytes) else name): (
+            "open" if until > now_ms else "half_open"
+        )
+        for name, until in found
+    }

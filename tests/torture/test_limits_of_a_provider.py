@@ -4,6 +4,7 @@ Each prints its two numbers as lines of JSON, as `make bench` does.
 """
 
 import time
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.servers import PostgresServer, ValkeyServer
 from tests.torture.limited import LimitedProvider
 
 RPM = 600
+#: How long it is measured, after they have settled.
+SECONDS = 150.0
 
 
 def run(made: System, provider: LimitedProvider, settle_s: float, seconds: float) -> None:
@@ -27,31 +30,38 @@ def run(made: System, provider: LimitedProvider, settle_s: float, seconds: float
     time.sleep(settle_s + seconds)
 
 
-@pytest.mark.parametrize(("workers", "kind"), [(1, SQLITE), (4, POSTGRESQL)])
-@pytest.mark.parametrize(
-    ("flavour", "settle_s", "refused_at_most", "used_at_least"),
-    [("openai", 60.0, 0.01, 0.90), ("none", 120.0, 0.05, 0.80)],
-)
+@dataclass(frozen=True)
+class Case:
+    """How many workers, on which store; what they are told, and what is asked of them then."""
+
+    workers: int
+    kind: str
+    flavour: str
+    settle_s: float
+    refused_at_most: float
+    used_at_least: float
+
+
+CASES = [
+    Case(workers, kind, *asked)
+    for asked in [("openai", 60.0, 0.01, 0.90), ("none", 120.0, 0.05, 0.80)]
+    for workers, kind in [(1, SQLITE), (4, POSTGRESQL)]
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.flavour}-{case.workers}")
 def test_workers_keep_to_limits_and_use_them(
-    workers: int,
-    kind: str,
-    flavour: str,
-    settle_s: float,
-    refused_at_most: float,
-    used_at_least: float,
-    postgres: PostgresServer,
-    valkey: ValkeyServer,
+    case: Case, postgres: PostgresServer, valkey: ValkeyServer
 ) -> None:
-    seconds = 150.0
-    with LimitedProvider(Limits("last_minute", RPM, flavour=flavour)) as provider:
+    with LimitedProvider(Limits("last_minute", RPM, flavour=case.flavour)) as provider:
         servers = Servers(postgres, valkey, provider)  # type: ignore[arg-type]
-        with system(kind, servers, in_flight=64, workers=workers) as made:
-            run(made, provider, settle_s, seconds)
+        with system(case.kind, servers, in_flight=64, workers=case.workers) as made:
+            run(made, provider, case.settle_s, SECONDS)
             until = time.monotonic()
-            refused, used = provider.shares(RPM, until - seconds, until)
-    name = f"limits_{flavour}_{workers}_workers"
+            refused, used = provider.shares(RPM, until - SECONDS, until)
+    name = f"limits_{case.flavour}_{case.workers}_workers"
     bars = [
-        tell(Bar(f"{name}_refused", refused, at_most=refused_at_most)),
-        tell(Bar(f"{name}_used", used, at_least=used_at_least)),
+        tell(Bar(f"{name}_refused", refused, at_most=case.refused_at_most)),
+        tell(Bar(f"{name}_used", used, at_least=case.used_at_least)),
     ]
     assert all(bar.ok for bar in bars), bars

@@ -167,6 +167,7 @@ def test_models_say_whose_key_and_at_what_price(api: Api) -> None:
         "price": {"input_usd": "5.00", "cache_read_usd": "5.00", "output_usd": "20.00"},
         "via": None,
         "context_tokens": None,
+        "breaker": None,
     }
     assert {one["provider"] for one in found["data"]} == {"simulated"}
     openai = next(one for one in found["providers"] if one["provider"] == "openai")
