@@ -21,8 +21,9 @@ from api.views import (
     TransactionPage,
     WebhookSecretView,
 )
+from api.webhook_views import SHAPES as WEBHOOK_SHAPES
 from app.domain.spec import BatchBody, JobLine
-from app.pipeline.estimate import Estimate
+from app.pipeline.estimated import Estimate
 from app.pipeline.keys import KeyCheck
 from app.pipeline.offers import Offers
 from app.reports.report_views import ReportView
@@ -53,6 +54,7 @@ _SHAPES: tuple[type, ...] = (
     TransactionPage,
     UsageReport,
     WebhookSecretView,
+    *WEBHOOK_SHAPES,
 )
 _FORM = {
     "type": "object",

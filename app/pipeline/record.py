@@ -20,8 +20,9 @@ from app.pipeline.calls import TEXT_COLUMNS, announce
 from app.pipeline.outcomes import Finished
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first, ends_of
+from app.pipeline.tell import tell
 from app.queue import Step, send_after_commit
-from app.webhooks.events import EventType, batch_event, record_event
+from app.webhooks.events import EventType, batch_event
 
 #: A message that advances jobs names so many at most.
 _HINTED = 200
@@ -50,9 +51,10 @@ RETURNING call.id, {now}
 """
 _CLOSE_ATTEMPTS = """
 UPDATE attempt SET state = d.state, finished_at = {now}, status_code = d.status_code,
-  reason = d.reason, message = d.message, request_id = d.request_id, latency_ms = d.latency_ms
+  reason = d.reason, message = d.message, request_id = d.request_id, latency_ms = d.latency_ms,
+  cost_nanos = d.cost
 FROM {rows(id text, epoch int, state text, status_code int, reason text, message text,
-           request_id text, latency_ms int)}
+           request_id text, latency_ms int, cost bigint)}
 WHERE attempt.call_id = d.id AND attempt.epoch = d.epoch
 """
 COUNT_DOWN = """
@@ -165,8 +167,7 @@ def end_early(tx: Tx, services: Services, batch_ids: Sequence[str], why: EndReas
         ).one_or_none()
         if ended is not None and why is EndReason.BUDGET_EXHAUSTED:
             event = batch_event(EventType.BATCH_BUDGET_REACHED, batch_id, services.store.now(tx))
-            for delivery_id in record_event(tx, services.store, ended[0], batch_id, event):
-                send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+            tell(tx, services, ended[0], batch_id, event)
     send_after_commit(tx, services.queue, Step.RECONCILE)
 
 
@@ -202,6 +203,7 @@ def _attempt_row(one: Finished) -> dict[str, Any]:
         "message": one.message,
         "request_id": one.request_id,
         "latency_ms": one.latency_ms,
+        "cost": one.paid_nanos,
     }
 
 
@@ -261,8 +263,9 @@ def _settlement(one: Finished) -> Settlement:
     return Settlement(
         batch_id=one.call.batch_id,
         reserved_nanos=worst,
-        spent_nanos=one.cost_nanos or 0,
-        unpriced_calls=int(one.completion is not None and one.cost_nanos is None),
+        spent_nanos=one.paid_nanos or 0,
+        wasted_nanos=one.wasted_nanos or 0,
+        unpriced_calls=int(one.bought and one.paid_nanos is None),
         unknown_attempts=one.unknown,
         possible_duplicate_nanos=worst if one.unknown else 0,
         calls_closed=int(one.closes),
