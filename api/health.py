@@ -69,6 +69,6 @@ def readyz(services: WithServices) -> Response:
 
 
 def _vitals(services: Services) -> VitalsView:
-    seen = operation(services, with_lanes=False)
+    seen = operation(services.store, services.settings.broker_url, with_lanes=False)
     told = {name: getattr(seen, name) for name in VitalsView.__struct_fields__}
     return VitalsView(**told)

@@ -29,7 +29,7 @@ _LANE = ("lane", "provider")
 def metrics(services: WithServices) -> Response:
     """The state of the whole installation, for Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(operation(services)))
+    registry.register(_Snapshot(operation(services.store, services.settings.broker_url)))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -12,6 +12,7 @@ import structlog
 from sqlmodel import Session, col, or_, select
 
 from app.db import Commit, Store, db_now
+from app.domain.signs import Sign
 from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState, Role
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
@@ -21,7 +22,7 @@ from app.pipeline.park import reopen_lanes
 from app.pipeline.record import end_early, record, step_of
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
-from app.pipeline.vitals import RECONCILED, WORKERS_LOST, note
+from app.pipeline.vitals import note
 from app.queue import Step
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,7 @@ def reconcile(services: Services) -> list[Hint]:
     for hint in hints:
         services.queue.send(hint.step, *hint.ids)
     with services.store.transaction(Commit.RECONCILED) as tx:
-        note(tx, services.store, RECONCILED)
+        note(tx, services.store, Sign.RECONCILED)
     return hints
 
 
@@ -97,7 +98,7 @@ def _recover(services: Services, worker_id: str) -> int:
         holds = tx.exec(select(Call.id).where(Call.worker_id == worker_id).limit(1)).first()
         if worker is not None and holds is None:
             tx.delete(worker)
-            note(tx, services.store, WORKERS_LOST)
+            note(tx, services.store, Sign.WORKERS_LOST)
     return recovered
 
 

@@ -1,9 +1,7 @@
 """Signs of life, in the store: whoever looks sees what no process of its own could tell."""
 
 from app.db import Store, Tx
-
-RECONCILED = "reconciled"
-WORKERS_LOST = "workers_lost"
+from app.domain.signs import Sign
 
 _NOTE = """
 INSERT INTO vital (name, count, at) VALUES (:name, 1, {now})
@@ -11,6 +9,6 @@ ON CONFLICT (name) DO UPDATE SET count = vital.count + 1, at = excluded.at
 """
 
 
-def note(tx: Tx, store: Store, name: str) -> None:
+def note(tx: Tx, store: Store, sign: Sign) -> None:
     """It happened once more, just now."""
-    tx.run(store.sql(_NOTE), {"name": name})
+    tx.run(store.sql(_NOTE), {"name": sign.value})

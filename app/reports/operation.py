@@ -8,11 +8,10 @@ from redis import RedisError
 from sqlmodel import Session, col, func, or_, select
 
 from app.db import Store
+from app.domain.signs import Sign
 from app.domain.states import LaneState
 from app.limits.survey import LaneVitals, survey
 from app.models import Backlog, Batch, Call, Lane, Vital, Worker
-from app.pipeline.services import Services
-from app.pipeline.vitals import RECONCILED, WORKERS_LOST
 from app.queue import redis_client
 
 #: Lanes that are told of one by one; of more, only how many.
@@ -68,9 +67,9 @@ class Operation:
     broker_up: bool = False
 
 
-def operation(services: Services, *, with_lanes: bool = True) -> Operation:
+def operation(store: Store, broker_url: str, *, with_lanes: bool = True) -> Operation:
     """Look at the store, and at the broker if lanes are asked for."""
-    with services.store.read() as session:
+    with store.read() as session:
         now = Store.now(session)
         vitals = {one.name: one for one in session.exec(select(Vital)).all()}
         alive, late, lag_ms = _workers(session, now)
@@ -83,8 +82,8 @@ def operation(services: Services, *, with_lanes: bool = True) -> Operation:
             select(func.count()).select_from(Lane).where(Lane.state == LaneState.PARKED)
         ).one()
         lanes = _lanes(session) if with_lanes else []
-    reconciled, lost = vitals.get(RECONCILED), vitals.get(WORKERS_LOST)
-    known = _survey(services, [lane.id for lane in lanes[:LANES_MAX]]) if with_lanes else None
+    reconciled, lost = vitals.get(Sign.RECONCILED), vitals.get(Sign.WORKERS_LOST)
+    known = _survey(broker_url, [lane.id for lane in lanes[:LANES_MAX]]) if with_lanes else None
     return Operation(
         reconciler_age_s=(now - reconciled.at).total_seconds() if reconciled else None,
         reconciled=reconciled.count if reconciled else 0,
@@ -161,9 +160,9 @@ def _lane(lane: Lane, known: dict[str, LaneVitals]) -> LaneLife:
     )
 
 
-def _survey(services: Services, lane_ids: list[str]) -> dict[str, LaneVitals] | None:
+def _survey(broker_url: str, lane_ids: list[str]) -> dict[str, LaneVitals] | None:
     """What the broker knows of lanes; None if it is away."""
-    client = redis_client(services.settings.broker_url)
+    client = redis_client(broker_url)
     try:
         client.ping()
         return survey(client, lane_ids)
