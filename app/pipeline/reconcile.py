@@ -75,6 +75,8 @@ def recover_lost_workers(services: Services) -> int:
         count = _recover(services, worker_id)
         recovered += count
         log.warning("worker_lost", worker=worker_id, calls=count)
+        with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:
+            note(tx, services.store, Sign.WORKERS_LOST)
     return recovered
 
 
@@ -98,7 +100,6 @@ def _recover(services: Services, worker_id: str) -> int:
         holds = tx.exec(select(Call.id).where(Call.worker_id == worker_id).limit(1)).first()
         if worker is not None and holds is None:
             tx.delete(worker)
-            note(tx, services.store, Sign.WORKERS_LOST)
     return recovered
 
 
