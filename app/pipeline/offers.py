@@ -8,15 +8,17 @@ from redis import RedisError
 from sqlmodel import Session, col, select
 
 from app.billing.catalogue import listed_models
-from app.billing.pricing import Price, price_of
+from app.billing.pricing import Price
+from app.billing.terms import Terms
 from app.billing.windows import context_tokens
 from app.domain.money import nanos_to_dollars
 from app.domain.prompt import ModelRef
-from app.domain.states import LaneState
+from app.domain.states import Billed, LaneState
 from app.limits.local_breaker import Circuit
 from app.limits.survey import breakers
 from app.models import Lane
 from app.pipeline.lanes import lanes_for
+from app.pipeline.prices import own_prices
 from app.pipeline.services import Services
 from app.providers import registry, simulated
 from app.providers.aggregator import AGGREGATOR, aggregator_for, serves
@@ -85,6 +87,7 @@ def offers(services: Services, account_id: str) -> Offers:
     with services.store.read() as session:
         names = [*registry.known_providers(), *_custom_providers(session, account_id)]
         lanes = lanes_for(session, account_id, names)
+        terms = Terms(own_prices(session, account_id), services.settings.margin_percent)
     aggregator = lanes.get(AGGREGATOR)
     shut = _not_closed(services)
     providers = [
@@ -98,7 +101,7 @@ def offers(services: Services, account_id: str) -> Offers:
         offer
         for one in providers
         if one.key is not None and one.state == LaneState.OPEN
-        for offer in _model_offers(one, lanes.get(one.via or one.provider), shut)
+        for offer in _model_offers(one, lanes.get(one.via or one.provider), shut, terms)
     ]
     return Offers(models, providers)
 
@@ -148,13 +151,14 @@ def _provider_offer(provider: str, lane: Lane | None, aggregator: Lane | None) -
 
 
 def _model_offers(
-    one: ProviderOffer, lane: Lane | None, shut: Mapping[Circuit, str] | None
+    one: ProviderOffer, lane: Lane | None, shut: Mapping[Circuit, str] | None, terms: Terms
 ) -> Iterator[ModelOffer]:
     provider, key, via = one.provider, str(one.key), one.via
+    billed = Billed.CREDITS if key == Billed.CREDITS else Billed.BYOK
     names = simulated.MODELS if provider == registry.SIMULATED else listed_models(provider)
     for name in names:
         ref = ModelRef(provider, name) if via is None else aggregator_for(provider, name)
-        price = None if ref is None else price_of(ref.provider, ref.model)
+        price = None if ref is None else terms.price_of(ref.provider, ref.model, billed)
         if ref is not None and price is not None and not _NOT_CHAT.search(name):
             context = context_tokens(ref.provider, ref.model)
             offered = _price_offer(price)

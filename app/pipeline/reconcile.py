@@ -17,9 +17,10 @@ from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
 from app.pipeline.deliver import is_delivery_due
+from app.pipeline.hints import step_of
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
 from app.pipeline.park import reopen_lanes
-from app.pipeline.record import end_early, record, step_of
+from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
 from app.pipeline.vitals import note
@@ -30,6 +31,11 @@ log = structlog.get_logger(__name__)
 _RECOVER = 200
 _HINTS = 200
 _IDEMPOTENCY_KEPT = timedelta(days=7)
+#: Its row goes only when nothing points at it, and only if it did not come back.
+_FORGET_WORKER = """
+DELETE FROM worker WHERE id = :id AND lease_until < {now}
+  AND NOT EXISTS (SELECT 1 FROM call WHERE call.worker_id = worker.id)
+"""
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -72,7 +78,7 @@ def recover_lost_workers(services: Services) -> int:
     with services.store.read() as session:
         lost = session.exec(select(Worker.id).where(col(Worker.lease_until) < db_now())).all()
     for worker_id in lost:
-        count = _recover(services, worker_id)
+        count = recover_worker(services, worker_id, reason="worker_lost", crashed=True)
         recovered += count
         log.warning("worker_lost", worker=worker_id, calls=count)
         with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:
@@ -80,26 +86,20 @@ def recover_lost_workers(services: Services) -> int:
     return recovered
 
 
-def _recover(services: Services, worker_id: str) -> int:
-    """A lost worker's calls are ambiguous, every one: written as sent, and never heard of."""
+def recover_worker(services: Services, worker_id: str, *, reason: str, crashed: bool) -> int:
+    """Give back what a worker that is gone held: ambiguous, all of it; answers how many."""
     policy, recovered = policy_of(services), 0
     while True:
         held = held_by(services.store, worker_id)
         group = [
-            unknown(call, policy, reason="worker_lost", message=None, crashed=True) for call in held
+            unknown(call, policy, reason=reason, message=None, crashed=crashed) for call in held
         ]
         if group:
             recovered += len(record(services, group).written)
         if len(held) < _RECOVER:
             break
     with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:
-        # Its row goes only when nothing points at it, and only if it did not come back.
-        worker = tx.exec(
-            select(Worker).where(Worker.id == worker_id, col(Worker.lease_until) < db_now())
-        ).one_or_none()
-        holds = tx.exec(select(Call.id).where(Call.worker_id == worker_id).limit(1)).first()
-        if worker is not None and holds is None:
-            tx.delete(worker)
+        tx.run(services.store.sql(_FORGET_WORKER), {"id": worker_id})
     return recovered
 
 
