@@ -69,7 +69,6 @@ class Pump:
         self._claims: Executor = ThreadPoolExecutor(1, thread_name_prefix="claims")
         self._writes: Executor = ThreadPoolExecutor(1, thread_name_prefix="writes")
         self._writer = Writer(partial(record, services), self._writes)
-        lease.writer_lag_s = lambda: self._writer.lag_s
         self.flight = Flight(
             services, lease, (governor, breaker), policy, self._writer, self._claims
         )
@@ -90,6 +89,7 @@ class Pump:
     def start(self) -> None:
         """Begin to turn."""
         self._writer.start()
+        self._lease.writer_lag_s = lambda: self._writer.lag_s
         self._task = asyncio.create_task(self._run(), name="pump")
         self._refresher = asyncio.create_task(self._refresh(), name="refresh")
 

@@ -66,11 +66,11 @@ class Commit(StrEnum):
     LEASE = "lease"  # a worker registers
     RENEW = "renew"
     LEASE_END = "lease_end"
+    RECONCILED = "reconciled"  # that a round of reconcile came to its end
     WORKER_FORGOTTEN = "worker_forgotten"  # a lost worker that holds nothing any more
     EXPIRE = "expire"  # batches whose deadline has passed
     CLOSE_OPEN = "close_open"  # a window of what an ending batch still has open
     CLOSE_WAITING = "close_waiting"  # a window of calls that waited too long
-    RECONCILED = "reconciled"  # that all of that was done
     FORGET_KEYS = "forget_keys"  # idempotency keys after their days
 
     RESTORE = "restore"  # the whole of a backup
