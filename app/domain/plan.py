@@ -20,6 +20,9 @@ class JudgeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     scoring: Literal["rubric"] = "rubric"
 
 
+#: The mode of a batch whose jobs follow plans of different modes.
+MIXED = "mixed"
+
 BlendStrategy = Literal["consensus", "council", "best_of", "chain", "moa", "self_moa"]
 MeshStrategy = Literal["rate-limit", "latency", "cost", "round-robin"]
 
@@ -52,14 +55,41 @@ class MeshSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     order: tuple[str, ...] = ()
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What a batch asks of every job: fixed at submit, the same for all its jobs."""
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a batch asks of every job, fixed at submit.
+
+    Where the lines of an input ask for different things, `others` has a plan for each of them;
+    a job says by its number which one it follows, and 0 is this one.
+    """
 
     mode: str
     variants: tuple[Variant, ...]
     judge: JudgeSpec | None = None
     blend: BlendSpec | None = None
     mesh: MeshSpec | None = None
+    others: tuple["Plan", ...] = ()
+
+    @property
+    def all(self) -> "tuple[Plan, ...]":
+        """Every plan of the batch, by number."""
+        return (self, *self.others)
+
+    def of(self, number: int) -> "Plan":
+        """The plan of a number."""
+        return self.others[number - 1] if number else self
+
+    def asked_with(self, own: Params) -> "Plan":
+        """The plan of a job with parameters of its own: where a contestant's are unset."""
+
+        def with_own(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+            return tuple(
+                msgspec.structs.replace(one, params=one.params.over(own)) for one in variants
+            )
+
+        mesh = self.mesh
+        if mesh is not None:
+            mesh = msgspec.structs.replace(mesh, fallback=with_own(mesh.fallback))
+        return msgspec.structs.replace(self, variants=with_own(self.variants), mesh=mesh)
 
 
 class JobView(msgspec.Struct, frozen=True):

@@ -59,13 +59,6 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Messages = list[Message]
 
 
-class Prompt(msgspec.Struct, frozen=True):
-    """What one job asks, as it is stored: the messages, and the reference answer if there is one."""
-
-    messages: Messages
-    reference: str | None = None
-
-
 class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A function that a model may ask to be called; `parameters` is a JSON schema."""
 
@@ -126,6 +119,17 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             if (value := getattr(self, name)) is not None
         }
         return msgspec.structs.replace(defaults, **mine)
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What one job asks, as it is stored: the messages, and the reference answer if there is one.
+
+    `params` are the job's own: they count for contestants where a variant's are unset.
+    """
+
+    messages: Messages
+    reference: str | None = None
+    params: Params | msgspec.UnsetType = msgspec.UNSET
 
 
 def one_word_for_tokens(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,6 +136,7 @@ class Job(Table, table=True):
     state: str = Field(default=JobState.QUEUED.value, sa_type=Word)
     round: int = 0
     outstanding: int = 0  # open calls of the current round
+    plan: int = 0  # which of its batch's plans it follows
     reason: str | None = Field(default=None, sa_type=Word)
     message: str | None = Field(default=None, sa_type=LongText)
     closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)

@@ -14,8 +14,8 @@ import msgspec
 
 from app.db import Store, Tx
 from app.domain.completion import FinishReason
-from app.domain.plan import CallResult, JobView, Mode, Outcome, Round
-from app.domain.prompt import Messages, Prompt
+from app.domain.plan import CallResult, Mode, Outcome, Round
+from app.domain.prompt import Prompt
 from app.domain.states import CallState, EndReason, JobState, Role
 from app.models import Batch, StoredText, StoredVerdict
 from app.modes.registry import mode_for
@@ -36,7 +36,7 @@ GROUP = 200
 _VERDICT_COLUMNS = ("job_id", "batch_id", "winner", "abstained", "body")
 #: Behind a CASE, so that the ids are looked up: open, the planner walks the whole batch.
 _LOCK_JOBS = """
-SELECT job.id, job.batch_id, job.position, job.round FROM {rows(id text)}
+SELECT job.id, job.batch_id, job.position, job.round, job.plan FROM {rows(id text)}
 {join} job ON job.id = d.id
 WHERE CASE WHEN job.batch_id = :batch AND job.state = 'running' AND job.outstanding = 0
            THEN 1 ELSE 0 END = 1
@@ -92,6 +92,7 @@ class _Job(NamedTuple):
     batch_id: str
     position: int
     round: int
+    plan: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +124,10 @@ def _advance_group(tx: Tx, services: Services, batch_id: str, job_ids: Sequence[
     if not jobs or batch is None:
         return 0
     context = load_context(tx, batch, services.settings.max_tokens_default)
-    mode = mode_for(context.plan.mode)
-    material = _read(tx, store, [job.id for job in jobs], with_text=mode.needs_text)
-    decisions = [_decide(context, mode, job, material) for job in jobs]
+    modes = {job.plan: mode_for(context.plan.of(job.plan).mode) for job in jobs}
+    with_text = any(mode.needs_text for mode in modes.values())
+    material = _read(tx, store, [job.id for job in jobs], with_text=with_text)
+    decisions = [_decide(context, modes[job.plan], job, material) for job in jobs]
     _apply(tx, services, context, decisions)
     return len(decisions)
 
@@ -179,9 +181,8 @@ _NO_CALLS = Inserted(set(), Counter())
 
 def _decide(context: BatchContext, mode: Mode, job: _Job, material: _Material) -> Decision:
     prompt = material.prompts.get(job.id, _NO_PROMPT)
-    view = JobView(prompt, context.plan, seed=context.seed_of(job.id, prompt))
     results = material.results[job.id]
-    answer = mode.advance(view, results)
+    answer = mode.advance(context.view_of(job.id, job.plan, prompt), results)
     if isinstance(answer, Outcome):
         state = JobState.SUCCEEDED if answer.succeeded else JobState.FAILED
         if not answer.succeeded and _was_cut_short(context.batch, results):
@@ -189,7 +190,7 @@ def _decide(context: BatchContext, mode: Mode, job: _Job, material: _Material) -
         return Decision(job, state, answer.reason, answer.message, outcome=answer)
     if context.batch.ending:
         return _ended(context.batch, job)
-    return Decision(job, JobState.RUNNING, next=_next_round(job, prompt.messages, answer))
+    return Decision(job, JobState.RUNNING, next=_next_round(job, prompt, answer))
 
 
 def _was_cut_short(batch: Batch, results: Sequence[CallResult]) -> bool:
@@ -201,7 +202,7 @@ def _was_cut_short(batch: Batch, results: Sequence[CallResult]) -> bool:
     )
 
 
-def _next_round(job: _Job, prompt: Messages, answer: Round) -> JobCalls:
+def _next_round(job: _Job, prompt: Prompt, answer: Round) -> JobCalls:
     return JobCalls(job.id, job.position, job.round + 1, prompt, answer.calls)
 
 

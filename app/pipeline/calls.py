@@ -14,11 +14,11 @@ from app.billing.bound import input_tokens_max
 from app.billing.pricing import price_of
 from app.db import Store, Tx
 from app.domain.ids import Prefix, new_ids
-from app.domain.plan import Plan, PlannedCall
+from app.domain.plan import JobView, Plan, PlannedCall
 from app.domain.prompt import Messages, Params, Prompt
 from app.domain.states import Billed, Role
 from app.models import Batch, BatchSpec, Call, Lane, StoredText
-from app.pipeline.lanes import lanes_for, params_of, variants_of
+from app.pipeline.lanes import lanes_for, params_for, params_of, variants_of
 from app.pipeline.reuse import Asked, copy_answers, find_answers, keys_of
 from app.providers.registry import needs_bound as needs_bound_always
 
@@ -88,6 +88,13 @@ class BatchContext:
         asked = msgspec.json.encode((self.batch.account_id, prompt))
         return hashlib.sha256(asked).hexdigest()
 
+    def view_of(self, job_id: str, number: int, prompt: Prompt) -> JobView:
+        """What a job's mode is shown: the plan of that number, with the job's own parameters."""
+        plan = self.plan.of(number)
+        if prompt.params is not msgspec.UNSET:
+            plan = plan.asked_with(prompt.params)
+        return JobView(prompt, plan, seed=self.seed_of(job_id, prompt))
+
     def asked_by(self, job: "JobCalls") -> list[Asked]:
         """What each of a job's calls asks, with all that is sent."""
         asked = []
@@ -95,7 +102,7 @@ class BatchContext:
             lane = self.lanes[planned.ref.provider]
             bound = self.bound_of(planned.params, lane)
             params = msgspec.structs.replace(planned.params, max_tokens=bound)
-            messages = job.prompt if planned.messages is None else planned.messages
+            messages = planned.messages or job.prompt.messages
             asked.append(Asked(lane.provider, lane.base_url, planned.ref.model, params, messages))
         return asked
 
@@ -116,7 +123,7 @@ class JobCalls:
     job_id: str
     position: int
     round: int
-    prompt: Messages
+    prompt: Prompt
     calls: Sequence[PlannedCall]
 
 
@@ -139,14 +146,13 @@ def insert_calls(
     calls: list[tuple[Any, ...]] = []
     texts: list[tuple[str, str, str, str]] = []
     for job in jobs:
-        prompt_tokens = input_tokens_max(job.prompt)
+        prompt_tokens = input_tokens_max(job.prompt.messages)
         ids = new_ids(Prefix.CALL, len(job.calls))
         for call_id, planned in zip(ids, job.calls, strict=True):
             lane = context.lanes[planned.ref.provider]
             calls.append(_call_row(context, job, planned, lane, (call_id, now, prompt_tokens)))
-            if planned.messages is not None or planned.params != context.variants.get(
-                (planned.role, planned.label)
-            ):
+            known = params_for(context.variants, planned.role, planned.label, job.prompt)
+            if planned.messages is not None or planned.params != known:
                 request = CallRequest(planned.messages, planned.params)
                 body = msgspec.json.encode(request).decode()
                 texts.append((call_id, "request", context.batch.id, body))
@@ -207,7 +213,7 @@ def _call_row(
     call_id, now, prompt_tokens = fixed
     params = planned.params
     if planned.messages is not None or params.response_format or params.tools or params.extra:
-        messages = job.prompt if planned.messages is None else planned.messages
+        messages = planned.messages or job.prompt.messages
         prompt_tokens = input_tokens_max(messages, params)
     max_tokens = context.bound_of(params, lane)
     price = price_of(planned.ref.provider, planned.ref.model)

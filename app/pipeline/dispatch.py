@@ -22,7 +22,7 @@ from app.domain.states import EndReason, Role
 from app.models import Batch, BatchSpec
 from app.pipeline.backlog import Entry
 from app.pipeline.calls import CallRequest
-from app.pipeline.lanes import params_of
+from app.pipeline.lanes import params_for, params_of
 from app.pipeline.outcomes import ClaimedCall
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
@@ -196,7 +196,7 @@ def _prepare(
 ) -> list[Prepared]:
     """Read what the calls ask: each its own request, or its job's prompt as its variant does."""
     facts = _facts_of(tx, entry.batch_id)
-    plain = entry.mode in _PLAIN_MODES
+    plain = entry.mode in _PLAIN_MODES and not facts.is_mixed
     requests = {} if plain else _texts(tx, store, [one.id for one in calls], "request")
     prompts = _texts(tx, store, sorted({one.job_id for one in calls}), "prompt")
     prepared = []
@@ -204,12 +204,22 @@ def _prepare(
         one.at_most_once = facts.at_most_once
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None
-        messages = request.messages if request else None
-        if messages is None:
-            messages = msgspec.json.decode(prompts[one.job_id], type=Prompt).messages
-        params = request.params if request else facts.params[one.role, one.label]
-        prepared.append(Prepared(one, messages, params, base_url, key_id))
+        if request is None or request.messages is None:
+            prompt = msgspec.json.decode(prompts[one.job_id], type=Prompt)
+            request = _request_of(facts, one, prompt, request)
+        prepared.append(Prepared(one, request.messages or [], request.params, base_url, key_id))
     return prepared
+
+
+def _request_of(
+    facts: "_Facts", call: ClaimedCall, prompt: Prompt, request: CallRequest | None
+) -> CallRequest:
+    """What a call asks that asks its job's prompt."""
+    params = params_for(facts.params, call.role, call.label, prompt)
+    if request is not None:
+        params = request.params
+    assert params is not None  # noqa: S101 - what a plan does not name is stored with its call
+    return CallRequest(prompt.messages, params)
 
 
 def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
@@ -222,6 +232,7 @@ class _Facts:
     """What of a batch never changes, and every claim of it needs."""
 
     at_most_once: bool
+    is_mixed: bool  # its jobs follow several plans
     params: Mapping[tuple[Role, str], Params]
 
 
@@ -233,7 +244,8 @@ def _facts_of(tx: Tx, batch_id: str) -> _Facts:
     known = _facts.get(batch_id)
     if known is None:
         plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
-        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params_of(plan))
+        once = tx.get_one(Batch, batch_id).at_most_once
+        known = _Facts(once, bool(plan.others), params_of(plan))
         if len(_facts) >= _FACTS_KEPT:
             _facts.clear()
         _facts[batch_id] = known

@@ -122,7 +122,7 @@ def _sizes_of(spool: Spool) -> _Sizes:
     tokens, sample, seen = 0, list[Prompt](), set[int]()
     # Every so manieth is kept, a thousand at most, to find one of mean length.
     every = spool.count // 1000 + 1
-    for number, (_, body) in enumerate(spool.rows()):
+    for number, (_, _, body) in enumerate(spool.rows()):
         prompt = msgspec.json.decode(body, type=Prompt)
         tokens += tokens_of(prompt.messages)
         seen.add(hash(body))

@@ -6,7 +6,6 @@ import msgspec
 
 from app.db import Store, Tx
 from app.domain.ids import job_id
-from app.domain.plan import JobView
 from app.domain.prompt import Prompt
 from app.domain.states import BatchState
 from app.models import Batch
@@ -22,7 +21,7 @@ _CHUNK = 1000
 _CHUNK_SQLITE = 250
 
 _TO_PLAN = """
-SELECT job.id, job.position, t.body FROM job
+SELECT job.id, job.position, job.plan, t.body FROM job
 JOIN stored_text t ON t.owner_id = job.id AND t.kind = 'prompt'
 WHERE job.id BETWEEN :first AND :last AND job.state = 'queued'
 ORDER BY job.id {lock_job}
@@ -89,11 +88,13 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     return len(jobs)
 
 
-def _first_round(context: BatchContext, id_: str, position: int, body: str) -> JobCalls:
+def _first_round(
+    context: BatchContext, id_: str, position: int, number: int, body: str
+) -> JobCalls:
     prompt = msgspec.json.decode(body, type=Prompt)
-    view = JobView(prompt, context.plan, seed=context.seed_of(id_, prompt))
-    first = mode_for(context.plan.mode).plan(view)
-    return JobCalls(id_, position, 1, prompt.messages, first.calls)
+    view = context.view_of(id_, number, prompt)
+    first = mode_for(view.plan.mode).plan(view)
+    return JobCalls(id_, position, 1, prompt, first.calls)
 
 
 def _start_batch(tx: Tx, store: Store, batch: Batch, counts: Mapping[str, int]) -> None:

@@ -1,9 +1,8 @@
 """submit: a batch is accepted whole, with its hold of credits, or not at all."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -28,24 +27,23 @@ from app.models import (
 )
 from app.pipeline.account_plan import account_plan
 from app.pipeline.calls import TEXT_COLUMNS
+from app.pipeline.deadlines import read_deadline, read_start
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
-from app.pipeline.lines import RawLine, Rules, Spool, spool_lines
+from app.pipeline.lines import Checked, RawLine, Rules, Spool, spool_lines
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.templates import MessagesTemplate
 from app.pipeline.variants import prompt_check
-from app.pipeline.worst import batch_worst_nanos
+from app.pipeline.worst import spool_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
 
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 _CHUNK = 2000
-_SPAN = re.compile(r"^(\d{1,6})(m|h|d)$")
-_SPANS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_START_MAX = timedelta(days=366)
 _JOB_COLUMNS = (
     "id", "batch_id", "account_id", "position", "custom_id", "state", "round", "outstanding",
+    "plan",
 )  # fmt: skip
 
 
@@ -151,9 +149,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
 
 def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
     body = submission.body
-    starts = None if body.not_before is None else _in_utc(body.not_before, "not_before")
-    if starts is not None and starts > now + _START_MAX:
-        raise InvalidRequestError("not_before: is more than a year away", param="not_before")
+    starts = read_start(body.not_before, now)
     return Batch(
         id=new_id(Prefix.BATCH),
         account_id=submission.account_id,
@@ -177,42 +173,6 @@ def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
         jobs_queued=jobs,
         cap_nanos=None if body.budget_usd is None else dollars_to_nanos(body.budget_usd),
     )
-
-
-def read_deadline(text: str | None, starts: datetime) -> datetime | None:
-    """A deadline from a span after the start, such as `24h`, or a moment with its time zone.
-
-    Raises:
-        InvalidRequestError: it is neither, or passed before the start.
-    """
-    if text is None:
-        return None
-    span = _SPAN.match(text)
-    problem = "deadline: give a span such as 30m, 24h or 7d, or a moment with its time zone"
-    try:
-        deadline = (
-            starts + int(span.group(1)) * _SPANS[span.group(2)]
-            if span
-            else datetime.fromisoformat(text)
-        )
-    except (ValueError, OverflowError):
-        raise InvalidRequestError(problem, param="deadline") from None
-    if deadline.tzinfo is None:
-        raise InvalidRequestError(problem, param="deadline")
-    deadline = _in_utc(deadline, "deadline")
-    if deadline <= starts:
-        raise InvalidRequestError("deadline: is not after the start", param="deadline")
-    return deadline
-
-
-def _in_utc(moment: datetime, field: str) -> datetime:
-    """The moment in UTC; at the ends of the calendar there may be none."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise InvalidRequestError(
-            f"{field}: is no moment that can be counted", param=field
-        ) from None
 
 
 def check_prices(plan: Plan, lanes: Mapping[str, Lane], body: BatchBody) -> None:
@@ -258,18 +218,16 @@ def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
     for start, chunk in _chunks(spool.rows()):
         ids = job_ids(batch_id, start, len(chunk))
         jobs = (
-            (id_, batch_id, account_id, start + n, custom_id, "queued", 0, 0)
-            for n, (id_, (custom_id, _)) in enumerate(zip(ids, chunk, strict=True))
+            (id_, batch_id, account_id, start + n, one.custom_id, "queued", 0, 0, one.plan)
+            for n, (id_, one) in enumerate(zip(ids, chunk, strict=True))
         )
         store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
-        texts = (
-            (id_, "prompt", batch_id, prompt) for id_, (_, prompt) in zip(ids, chunk, strict=True)
-        )
+        texts = ((id_, "prompt", batch_id, one.prompt) for id_, one in zip(ids, chunk, strict=True))
         store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
 
 
-def _chunks(rows: Iterator[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    start, chunk = 0, []
+def _chunks(rows: Iterator[Checked]) -> Iterator[tuple[int, list[Checked]]]:
+    start, chunk = 0, list[Checked]()
     for row in rows:
         chunk.append(row)
         if len(chunk) == _CHUNK:
@@ -282,13 +240,8 @@ def _chunks(rows: Iterator[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[s
 def _hold_credits(
     tx: Tx, services: Services, batch: Batch, plan: Plan, lanes: dict[str, Lane], spool: Spool
 ) -> None:
-    worst = batch_worst_nanos(
-        plan,
-        [provider for provider, lane in lanes.items() if lane.billed == Billed.CREDITS],
-        jobs=spool.count,
-        input_tokens=spool.input_tokens,
-        max_tokens_default=services.settings.max_tokens_default,
-    )
+    billed = [provider for provider, lane in lanes.items() if lane.billed == Billed.CREDITS]
+    worst = spool_worst_nanos(plan, spool, billed, services.settings.max_tokens_default)
     amount = worst if batch.cap_nanos is None else min(worst, batch.cap_nanos)
     if amount > 0:
         ledger.hold(tx, services.store, batch.account_id, batch.id, amount)

@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 from app.billing.pricing import price_of
 from app.domain.plan import Plan
-from app.domain.prompt import Variant
+from app.domain.prompt import Params, Variant
 from app.modes.registry import mode_for
+from app.pipeline.lines import Spool
 
 #: Tokens that a mode's own words around the answers may add to a later call.
 _FRAME_TOKENS = 4096
@@ -37,6 +38,23 @@ def batch_worst_nanos(
         if variant.ref.provider in providers:
             read = input_tokens + jobs * (_FRAME_TOKENS + answers * answer_tokens * _RETOKENISED)
             total += _worst(variant, read, jobs, max_tokens_default)
+    return total
+
+
+def spool_worst_nanos(
+    plan: Plan, spool: Spool, providers: Collection[str], max_tokens_default: int
+) -> int:
+    """The same for the jobs of a spool, each with its plan and its parameters."""
+    total = 0
+    for number, size in spool.sizes.items():
+        bound = size.max_tokens if size.is_bounded else max(size.max_tokens, max_tokens_default)
+        total += batch_worst_nanos(
+            plan.of(number).asked_with(Params(max_tokens=bound)),
+            providers,
+            jobs=size.jobs,
+            input_tokens=size.input_tokens,
+            max_tokens_default=max_tokens_default,
+        )
     return total
 
 

@@ -107,6 +107,7 @@ def upgrade() -> None:
         sa.Column("state", WORD, nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("outstanding", sa.Integer(), nullable=False),
+        sa.Column("plan", sa.Integer(), nullable=False),
         sa.Column("reason", WORD, nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("closed_at", TIME, nullable=True),
