@@ -34,13 +34,16 @@ bench: $(BIN)/.dev ## One line of JSON for each bar of performance
 	$(BIN)/python -m tests.bench
 
 ##@ Work on it
-.PHONY: .venv .venv-local test check fix
+.PHONY: .venv .venv-local test torture check fix
 .venv: $(BIN)/.dev ## Install all that is needed to work on the code
 .venv-local: $(BIN)/.local ## Add the model that runs on this machine
 
 test: $(BIN)/.dev $(BIN)/.local ## Every test: the small ones in parallel, then whole systems in turn
-	$(PYTEST) -n $(TEST_PROCESSES) -m "not e2e"
+	$(PYTEST) -n $(TEST_PROCESSES) -m "not e2e and not torture"
 	$(if $(wildcard tests/e2e/test_*.py),$(PYTEST) tests/e2e)
+
+torture: $(BIN)/.dev ## Longer tests: limits over minutes, and whatever else takes its time
+	$(PYTEST) tests/torture
 
 check: $(BIN)/.dev ## Format, lint, types and import rules
 	$(BIN)/ruff format --check

@@ -12,6 +12,7 @@ from api.middleware import RequestMiddleware
 from api.openai import router as openai_v1
 from api.openai.errors import FACADE as OPENAI
 from api.v1 import router as v1
+from app.db import Commit
 from app.logs import configure_logging
 from app.migrations import check_schema
 from app.pipeline.services import Services, build_services
@@ -87,7 +88,7 @@ def _start() -> Services:
             services.store.now(session)
         check_schema(services.store.engine)
         check_vault(services.store, services.vault)
-        with services.store.transaction() as tx:
+        with services.store.transaction(Commit.PLATFORM_LANES) as tx:
             ensure_platform_lanes(tx, settings)
         undo.pop_all()
     log.info("api_started")

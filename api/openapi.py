@@ -6,6 +6,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.account_views import AuditPage
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
 from api.openai.errors import OpenAIError
@@ -30,6 +31,7 @@ from app.reports.views import BatchView, JobView
 
 _REF = "#/components/schemas/{name}"
 _SHAPES: tuple[type, ...] = (
+    AuditPage,
     BatchPage,
     BatchView,
     CreditsView,

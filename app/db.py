@@ -18,6 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, SQLModel
 
 from app.dialects import SQLITE_NOW, FairLock, for_psycopg, render, sqlite_rows
+from app.domain.commits import Commit, CrashPoint
 from app.domain.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
@@ -104,12 +105,19 @@ class Store:
         url: an SQLAlchemy URL.
         hot: pin the plans of the engine's statements; for dispatch, not for reports.
         pool_size: connections kept at most.
+        crash_at: the moment beside a commit at which this process dies, for tests.
+
+    Raises:
+        SetupError: there is no such moment.
     """
 
-    def __init__(self, url: str, *, hot: bool = False, pool_size: int = 10) -> None:
+    def __init__(
+        self, url: str, *, hot: bool = False, pool_size: int = 10, crash_at: str | None = None
+    ) -> None:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._hot = hot
+        self._crash = CrashPoint(crash_at) if crash_at else None
         self.engine = self._sqlite_engine() if self.is_sqlite else self._pg_engine(pool_size)
         # SQLite has one writer; waiting for it here is fair, and costs no polling.
         self._write_lock = FairLock() if self.is_sqlite else nullcontext()
@@ -140,8 +148,10 @@ class Store:
         )
 
     @contextmanager
-    def transaction(self) -> Iterator[Tx]:
+    def transaction(self, commit: Commit | None = None) -> Iterator[Tx]:
         """One transaction, committed when the block ends, and rolled back if it raises.
+
+        `commit` is its name, which every one of the product has.
 
         Raises:
             UnavailableError: the store is busy, restarting or away; trying again is right.
@@ -155,6 +165,10 @@ class Store:
         ):
             yield tx
             tx.flush()
+            if self._crash is not None:
+                self._crash.pass_by(commit, "before")
+        if self._crash is not None:
+            self._crash.pass_by(commit, "after")
         for hook in tx.hooks:
             try:
                 hook()
@@ -256,4 +270,4 @@ def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or type(error).__name__)[:300]
 
 
-__all__ = ["Store", "Tx", "db_now", "in_ms", "insert_once"]
+__all__ = ["Commit", "Store", "Tx", "db_now", "in_ms", "insert_once"]

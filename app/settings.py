@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         5, ge=0.1, le=60, validation_alias="OVERNIGHT_RECONCILE_INTERVAL_S"
     )
 
+    #: For tests: the moment beside a commit at which the process kills itself.
+    crash_at: str | None = Field(None, validation_alias="OVERNIGHT_CRASH_AT")
+
     @field_validator("trusted_hosts_raw", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

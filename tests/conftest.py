@@ -9,10 +9,11 @@ import pytest
 from tests.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
 
 HERE = Path(__file__).parent
-FOLDERS = frozenset({"architecture", "contract", "e2e", "integration", "unit"})
-ON_LOOPBACK = frozenset({"contract", "e2e", "integration"})
+FOLDERS = frozenset({"architecture", "contract", "e2e", "integration", "torture", "unit"})
+ON_LOOPBACK = frozenset({"contract", "e2e", "integration", "torture"})
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
-E2E_MAX_S = 300
+#: The folders whose tests may take longer than others, and how long.
+MAX_S = {"e2e": 300, "torture": 1800}
 
 # The same examples every time: red means that the code changed. A busy machine is no failure.
 hypothesis.settings.register_profile("overnight", deadline=None, derandomize=True, database=None)
@@ -28,8 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(getattr(pytest.mark, folder))
         if folder in ON_LOOPBACK:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK), append=False)
-        if folder == "e2e" and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(E2E_MAX_S))
+        if folder in MAX_S and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(MAX_S[folder]))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import structlog
 
-from app.db import Store
+from app.db import Commit, Store
 from app.domain.errors import UnavailableError
 from app.domain.ids import Prefix, new_id
 
@@ -72,7 +72,7 @@ class Lease:
             self._thread.join(timeout=self._lease_s)
         self._good_until = 0.0
         try:
-            with self._store.transaction() as tx:
+            with self._store.transaction(Commit.LEASE_END) as tx:
                 tx.run(
                     self._store.sql("UPDATE worker SET lease_until = {now} WHERE id = :id"),
                     {"id": self.worker_id},
@@ -84,7 +84,7 @@ class Lease:
     def _register(self) -> None:
         asked = self._monotonic()
         worker_id = new_id(Prefix.WORKER)
-        with self._store.transaction() as tx:
+        with self._store.transaction(Commit.LEASE) as tx:
             tx.run(
                 self._store.sql(_REGISTER),
                 {
@@ -103,7 +103,7 @@ class Lease:
     def renew(self) -> None:
         """Renew once; a lease that passed is lost, and the process goes on as a new worker."""
         asked = self._monotonic()
-        with self._store.transaction() as tx:
+        with self._store.transaction(Commit.RENEW) as tx:
             renewed = tx.run(
                 self._store.sql(_RENEW),
                 {"id": self.worker_id, "lease_ms": round(self._lease_s * 1000)},

@@ -12,6 +12,7 @@ import threading
 
 import structlog
 
+from app.db import Commit
 from app.domain.errors import SetupError
 from app.logs import configure_logging
 from app.migrations import check_schema
@@ -54,7 +55,7 @@ def _run(stopping: threading.Event) -> None:
     services = build_services(settings, hot=True)
     check_schema(services.store.engine)
     check_vault(services.store, services.vault)
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.PLATFORM_LANES) as tx:
         # The calls are made from here, so this process's environment says what there is.
         ensure_platform_lanes(tx, settings)
     runtime = Runtime(services)

@@ -7,7 +7,7 @@ from typing import Any
 from api.cli.failure import Failure
 from app.accounts.accounts import first_account_id
 from app.billing import ledger
-from app.db import Store
+from app.db import Commit, Store
 from app.logs import configure_logging
 from app.migrations import check_schema
 from app.settings import load_settings
@@ -20,10 +20,10 @@ def grant(
     settings = load_settings()
     configure_logging(settings)
     key = idempotency_key or str(uuid.uuid4())
-    with closing(Store(settings.store_url)) as store:
+    with closing(Store(settings.store_url, crash_at=settings.crash_at)) as store:
         check_schema(store.engine)
         receiver = account_id or _local_account(store)
-        with store.transaction() as tx:
+        with store.transaction(Commit.GRANT) as tx:
             was_new = ledger.grant(
                 tx, store, receiver, amount_nanos, idempotency_key=key, note=note
             )

@@ -2,8 +2,30 @@
 
 from fastapi import APIRouter
 
-from api.v1 import batches, files, jobs, models, money, provider_keys, results, usage, webhooks
+from api.v1 import (
+    audit,
+    batches,
+    files,
+    jobs,
+    models,
+    money,
+    provider_keys,
+    results,
+    usage,
+    webhooks,
+)
 
 router = APIRouter()
-for part in (batches, results, jobs, files, models, provider_keys, money, usage, webhooks):
+for part in (
+    batches,
+    results,
+    jobs,
+    files,
+    models,
+    provider_keys,
+    money,
+    usage,
+    webhooks,
+    audit,
+):
     router.include_router(part.router)

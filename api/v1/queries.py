@@ -28,3 +28,10 @@ class TransactionsQuery(Query):
 
     limit: int = Field(default=50, ge=1, le=PAGE_MAX)
     after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.LEDGER_ENTRY))] | None = None
+
+
+class AuditQuery(Query):
+    """A page of the audit log: what was done before the entry `after`."""
+
+    limit: int = Field(default=50, ge=1, le=PAGE_MAX)
+    after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.AUDIT_ENTRY))] | None = None

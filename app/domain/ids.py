@@ -29,6 +29,7 @@ class Prefix(StrEnum):
 
     ACCOUNT = "acct"
     API_KEY = "key"
+    AUDIT_ENTRY = "aud"
     PROVIDER_KEY = "pk"
     LANE = "lane"
     BATCH = "batch"

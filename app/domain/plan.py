@@ -59,7 +59,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a batch asks of every job, fixed at submit.
 
     Where the lines of an input ask for different things, `others` has a plan for each of them;
-    a job says by its number which one it follows, and 0 is this one.
+    a job says by its number which one it follows, and 0 is this one. `shown_share` is how much
+    of the usual is shown of answers to who reads several of them, so that a model with a small
+    context can.
     """
 
     mode: str
@@ -67,6 +69,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     judge: JudgeSpec | None = None
     blend: BlendSpec | None = None
     mesh: MeshSpec | None = None
+    shown_share: float = 1.0
     others: tuple["Plan", ...] = ()
 
     @property

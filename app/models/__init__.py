@@ -1,6 +1,7 @@
 """The tables, and no queries."""
 
 from app.models.account import Account, ApiKey, Lane, ProviderKey
+from app.models.audit import AuditEntry
 from app.models.base import Table, UTCDateTime
 from app.models.batch import (
     Batch,
@@ -20,6 +21,7 @@ __all__ = [
     "Account",
     "ApiKey",
     "Attempt",
+    "AuditEntry",
     "Backlog",
     "Batch",
     "BatchSpec",

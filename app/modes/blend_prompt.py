@@ -43,12 +43,14 @@ def ask_with_answers(
     seed: Sequence[str],
     *,
     draft: str | None = None,
+    share: float = 1.0,
 ) -> Asked:
     """Put a conversation to a model together with answers to it, by label.
 
-    `draft` is the label of the one among them that is shown as the draft.
+    `draft` is the label of the one among them that is shown as the draft; `share` the part of
+    the usual budget that they have.
     """
-    shown = cut_answers(answers)
+    shown = cut_answers(answers, share)
     draw = Draw(*seed, avoid=_all_text(conversation, shown.excerpts))
     others = draw.order(label for label in answers if label != draft)
     ids = {draw.unused("id", label, chars=ID_CHARS): label for label in others}

@@ -85,7 +85,11 @@ def layer_round(job: JobView, answers: Sequence[Answer], layer: int) -> Round:
     for answer in answers:
         label = layer_label(answer.variant.label, layer)
         asked = ask_with_answers(
-            job.prompt.messages, Rules(wording.LAYER, origin), texts, (job.seed, "blend", label)
+            job.prompt.messages,
+            Rules(wording.LAYER, origin),
+            texts,
+            (job.seed, "blend", label),
+            share=job.plan.shown_share,
         )
         variant = msgspec.structs.replace(answer.variant, label=label)
         calls.append(_call(Role.CANDIDATE, variant, asked.messages, {"layer": layer} | asked.meta))
@@ -111,6 +115,7 @@ def synthesis_round(
         dict(answers),
         (job.seed, "blend", label),
         draft=draft,
+        share=job.plan.shown_share,
     )
     variant = msgspec.structs.replace(synthesizer_of(job.plan), label=label)
     return Round((_call(Role.SYNTHESIZER, variant, asked.messages, asked.meta),))

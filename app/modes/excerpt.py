@@ -64,9 +64,10 @@ def cut_all(texts: Sequence[str], total_max: int) -> list[Excerpt]:
     return [cut(text, cap) for text in texts]
 
 
-def cut_answers(answers: Mapping[str, str]) -> Shown:
-    """Answers, by label, within the budget they have together."""
-    cap = fair_cap([len(text) for text in answers.values()], ANSWERS_CHARS_MAX)
+def cut_answers(answers: Mapping[str, str], share: float = 1.0) -> Shown:
+    """Answers, by label, within their share of the budget they have together."""
+    total_max = int(ANSWERS_CHARS_MAX * share)
+    cap = fair_cap([len(text) for text in answers.values()], total_max)
     excerpts = {label: cut(text, cap) for label, text in answers.items()}
     was_cut = any(excerpt.shortened_from is not None for excerpt in excerpts.values())
     return Shown(excerpts, cap if was_cut else None)

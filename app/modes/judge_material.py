@@ -53,17 +53,18 @@ class Material(msgspec.Struct, frozen=True):
 
 def gather(job: JobView, answers: Mapping[str, str]) -> Material:
     """Lay out a job and its answers, by label, for its judges."""
-    prompt = job.prompt
+    prompt, share = job.prompt, job.plan.shown_share
     messages = _ends_of(prompt.messages)
-    excerpts = cut_all([_text_of(message) for message in messages], TASK_CHARS_MAX)
-    shown = cut_answers(answers)
+    excerpts = cut_all([_text_of(message) for message in messages], int(TASK_CHARS_MAX * share))
+    shown = cut_answers(answers, share)
+    reference = prompt.reference
     return Material(
         task=tuple(
             (message.role, excerpt) for message, excerpt in zip(messages, excerpts, strict=True)
         ),
         images=tuple(image for message in messages for image in _images_of(message)),
         answers=shown.excerpts,
-        reference=cut(prompt.reference, REFERENCE_CHARS_MAX) if prompt.reference else None,
+        reference=cut(reference, int(REFERENCE_CHARS_MAX * share)) if reference else None,
         left_out=len(prompt.messages) - len(messages),
         answer_chars_max=shown.chars_max,
         addressing=tuple(

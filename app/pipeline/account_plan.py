@@ -7,6 +7,7 @@ from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.domain.spec import BatchBody
 from app.domain.states import Role
+from app.pipeline.context import with_material_fitted
 from app.pipeline.habits import habits_of
 from app.pipeline.reroute import rerouted
 from app.pipeline.variants import make_plan
@@ -18,7 +19,8 @@ def account_plan(session: Session, account_id: str, body: BatchBody) -> Plan:
     Raises:
         InvalidRequestError: naming the field at fault.
     """
-    return _quickest_first(session, account_id, rerouted(session, account_id, make_plan(body)))
+    plan = rerouted(session, account_id, make_plan(body))
+    return with_material_fitted(_quickest_first(session, account_id, plan))
 
 
 def _quickest_first(session: Session, account_id: str, plan: Plan) -> Plan:

@@ -15,7 +15,7 @@ from app.accounts.api_keys import (
     create_api_key,
     note_api_key_used,
 )
-from app.db import Store, Tx
+from app.db import Commit, Store, Tx
 from app.domain.errors import UnavailableError
 from app.domain.ids import Prefix, new_id
 from app.domain.secret import Secret
@@ -58,7 +58,7 @@ def ensure_local_account(store: Store, vault: Vault, data_dir: Path) -> LocalAcc
     nothing and is replaced, never an account whose key nobody has.
     """
     file = data_dir / API_KEY_FILE
-    with store.transaction() as tx:
+    with store.transaction(Commit.ACCOUNT) as tx:
         if not store.is_sqlite:
             tx.run(sa.text("LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE"))
         account_id = first_account_id(tx)
@@ -87,7 +87,7 @@ def admit(store: Store, authorization: str | None) -> Principal:
         principal = authenticate(session, authorization)
     if principal.is_note_due:
         try:
-            with store.transaction() as tx:
+            with store.transaction(Commit.KEY_USED) as tx:
                 note_api_key_used(tx, principal.api_key_id)
         except UnavailableError:
             log.warning("api_key_use_not_noted", api_key_id=principal.api_key_id)

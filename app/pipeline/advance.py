@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.db import Store, Tx
+from app.db import Commit, Store, Tx
 from app.domain.completion import FinishReason
 from app.domain.plan import CallResult, Mode, Outcome, Round
 from app.domain.prompt import Prompt
@@ -111,7 +111,7 @@ def advance(services: Services, batch_id: str, job_ids: Sequence[str]) -> int:
     """Move jobs whose round is done; answers how many moved."""
     moved = 0
     for start in range(0, len(job_ids), GROUP):
-        with services.store.transaction() as tx:
+        with services.store.transaction(Commit.ADVANCE) as tx:
             moved += _advance_group(tx, services, batch_id, job_ids[start : start + GROUP])
     return moved
 

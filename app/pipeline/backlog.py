@@ -4,7 +4,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from app.db import Store
+from app.db import Commit, Store
 from app.domain.states import BatchState, Billed, LaneState
 from app.models import Backlog, Batch, Lane
 
@@ -101,7 +101,7 @@ def note_wait(store: Store, entry: Entry, why: str | None, *, counts: bool = Fal
         why: one machine-readable word.
         counts: whether that wait ends calls once it is longer than `wait_max_s`.
     """
-    with store.transaction() as tx:
+    with store.transaction(Commit.WAIT) as tx:
         tx.run(
             store.sql(_NOTE_WAIT),
             {
@@ -121,7 +121,7 @@ def rest(store: Store, entry: Entry) -> float | None:
     writes the row after us.
     """
     names = {"lane": entry.lane_id, "model": entry.model, "batch": entry.batch_id}
-    with store.transaction() as tx:
+    with store.transaction(Commit.REST) as tx:
         if tx.run(store.sql(_LOCK_BACKLOG), names).first() is None:
             return None
         statement = store.sql(f"SELECT {{age_s(({_NEXT_DUE}))}}")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from sqlmodel import col, select
 
-from app.db import Store, Tx
+from app.db import Commit, Store, Tx
 from app.domain.ids import job_range
 from app.domain.states import CallState, EndReason, JobState, Role
 from app.models import Batch, Job
@@ -68,7 +68,7 @@ def close_open_work(services: Services, batch_id: str) -> int:
     """Close the queued calls and unplanned jobs of a batch that ends early; answers how many."""
     closed, after = 0, 0
     while True:
-        with services.store.transaction() as tx:
+        with services.store.transaction(Commit.CLOSE_OPEN) as tx:
             batch = tx.get(Batch, batch_id)
             if batch is None or batch.ending is None or batch.closed_at is not None:
                 return closed
@@ -152,7 +152,7 @@ def close_waiting(services: Services, waiting: Waiting) -> int:
     """
     closed = 0
     while True:
-        with services.store.transaction() as tx:
+        with services.store.transaction(Commit.CLOSE_WAITING) as tx:
             rows = _close_waiting(tx, services.store, waiting)
             ready = count_down(tx, services.store, Counter(row[0] for row in rows))
             left = {

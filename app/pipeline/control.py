@@ -2,7 +2,7 @@
 
 from sqlmodel import col, select
 
-from app.db import Tx
+from app.db import Commit, Tx
 from app.domain.errors import ConflictError, NotFoundError
 from app.domain.states import BATCH_CLOSED, BatchState, EndReason, LaneState
 from app.models import Backlog, Batch, Lane
@@ -19,7 +19,7 @@ def cancel(services: Services, account_id: str, batch_id: str) -> None:
         NotFoundError: the account has no such batch.
         ConflictError: the batch is closed or about to be.
     """
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.CANCEL) as tx:
         batch = own_batch(tx, account_id, batch_id)
         if batch.state in {BatchState.CANCELLING, BatchState.CANCELLED}:
             return
@@ -37,7 +37,7 @@ def pause(services: Services, account_id: str, batch_id: str) -> None:
         NotFoundError: the account has no such batch.
         ConflictError: the batch is not queued or running.
     """
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.PAUSE) as tx:
         batch = _open_batch(tx, account_id, batch_id)
         batch.paused = True
         batch.paused_at = batch.paused_at or services.store.now(tx)
@@ -50,7 +50,7 @@ def resume(services: Services, account_id: str, batch_id: str) -> None:
         NotFoundError: the account has no such batch.
         ConflictError: the batch is not queued or running.
     """
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.RESUME) as tx:
         batch = _open_batch(tx, account_id, batch_id)
         if batch.is_sampled:
             batch.sample = None

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 from sqlmodel import Session, col, select
 
-from app.db import Store, Tx, db_now, in_ms
+from app.db import Commit, Store, Tx, db_now, in_ms
 from app.domain.errors import AppError, ProviderError, SealError
 from app.domain.redact import redact
 from app.domain.secret import Secret
@@ -98,12 +98,12 @@ def due_deliveries(session: Session, limit: int) -> list[str]:
 
 def deliver(services: Services, delivery_id: str, sender: Sender | None = None) -> None:
     """Try a delivery once, if it is due and nobody else does."""
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.DELIVERY_CLAIM) as tx:
         claim = _claim(tx, services.store, delivery_id)
     if claim is None:
         return
     answer = _attempt(services, claim, sender)
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.DELIVERY_RECORD) as tx:
         _record(tx, services.store, claim, answer)
 
 

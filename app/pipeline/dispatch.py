@@ -15,7 +15,7 @@ from sqlmodel import select
 
 from app.billing.budget import reserve
 from app.billing.pricing import price_of
-from app.db import Store, Tx
+from app.db import Commit, Store, Tx
 from app.domain.plan import Plan
 from app.domain.prompt import Messages, Params, Prompt
 from app.domain.states import EndReason, Role
@@ -99,7 +99,7 @@ def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Clai
     price_of(entry.provider, entry.model)
     while True:
         try:
-            with store.transaction() as tx:
+            with store.transaction(Commit.CLAIM) as tx:
                 calls = _claim_in(tx, store, worker_id, entry, wanted)
         except _NoRoomError as refusal:
             if refusal.fits == 0:
@@ -175,7 +175,7 @@ def _fitting(tx: Tx, batch_id: str, calls: Sequence[ClaimedCall]) -> int:
 def _refused(services: Services, entry: Entry) -> Claim:
     """The budget has no room for a single call: wait for those in flight, or end the batch."""
     store = services.store
-    with store.transaction() as tx:
+    with store.transaction(Commit.BUDGET) as tx:
         batch = tx.exec(
             select(Batch).where(Batch.id == entry.batch_id).with_for_update(key_share=True)
         ).one()

@@ -12,6 +12,7 @@ from app.domain.money import dollars_to_nanos
 from app.domain.plan import Plan
 from app.domain.spec import BatchBody
 from app.models import Lane
+from app.pipeline.context import Windows
 from app.pipeline.deadlines import read_deadline
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.submit import check_prices
@@ -39,6 +40,24 @@ def lane_problems(
         check_prices(plan, lanes, body)
     except InvalidRequestError as error:
         problems.append(Problem(error.message, error.param))
+    return problems
+
+
+def length_problems(windows: Windows) -> list[Problem]:
+    """Prompts that were found too long for a model, or to leave too little for its answer."""
+    problems = []
+    for one in windows.of:
+        name, tokens = one.first
+        told = f"{one.model} takes at most {one.tokens:,} tokens, its answer included"
+        example = f"the first is {name}, with about {tokens:,}"
+        if one.too_long:
+            message = f"{told}, and {one.too_long:,} of the prompts have more; {example}"
+        elif one.doubtful:
+            answer = f" and {one.answer_tokens:,} for the answer" if one.answer_tokens else ""
+            message = f"{told}, and {one.doubtful:,} of the prompts may not fit; {example}{answer}"
+        else:
+            continue
+        problems.append(Problem(message, one.field))
     return problems
 
 

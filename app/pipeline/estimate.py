@@ -20,21 +20,21 @@ from app.domain.states import Billed, Role
 from app.models import Lane
 from app.modes.registry import mode_for
 from app.pipeline.account_plan import account_plan
+from app.pipeline.context import Windows, rules_of, windows_of
 from app.pipeline.doubts import (
     Problem,
     lane_problems,
+    length_problems,
     money_problems,
     notes_on,
     time_problems,
 )
 from app.pipeline.habits import Habits, Range, added, habits_of
 from app.pipeline.lanes import lanes_for, variants_of
-from app.pipeline.lines import Rules, Spool, spool_lines
+from app.pipeline.lines import Spool, spool_lines
 from app.pipeline.rehearsal import Asked, mean_prompt, rehearse, tokens_of
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission
-from app.pipeline.templates import MessagesTemplate
-from app.pipeline.variants import prompt_check
 from app.pipeline.worst import batch_worst_nanos
 
 _INPUT_LOW, _INPUT_HIGH = 0.7, 1.5
@@ -97,6 +97,7 @@ class _Sizes:
     tokens_max: int
     sample: Prompt
     twins: int
+    windows: Windows  # that have counted every prompt
 
 
 def estimate(services: Services, submission: Submission) -> Estimate:
@@ -108,29 +109,30 @@ def estimate(services: Services, submission: Submission) -> Estimate:
     body = submission.body
     with services.store.read() as session:
         plan = account_plan(session, submission.account_id, body)
-    template = None if body.template is None else MessagesTemplate(body.template)
-    spool = spool_lines(submission.lines, Rules(prompt_check(plan), template))
+    windows = windows_of(plan)
+    spool = spool_lines(submission.lines, rules_of(plan, body))
     try:
-        sizes = _sizes_of(spool)
+        sizes = _sizes_of(spool, windows)
     finally:
         spool.close()
     with services.store.read() as session:
         return _estimate(services, session, submission, plan, sizes)
 
 
-def _sizes_of(spool: Spool) -> _Sizes:
+def _sizes_of(spool: Spool, windows: Windows) -> _Sizes:
     tokens, sample, seen = 0, list[Prompt](), set[int]()
     # Every so manieth is kept, a thousand at most, to find one of mean length.
     every = spool.count // 1000 + 1
-    for number, (_, _, body) in enumerate(spool.rows()):
+    for number, (custom_id, _, body) in enumerate(spool.rows()):
         prompt = msgspec.json.decode(body, type=Prompt)
-        tokens += tokens_of(prompt.messages)
+        prompt_tokens = tokens_of(prompt.messages)
+        tokens += prompt_tokens
+        windows.count(custom_id, prompt_tokens)
         seen.add(hash(body))
         if number % every == 0:
             sample.append(prompt)
-    return _Sizes(
-        spool.count, tokens, spool.input_tokens, mean_prompt(sample), spool.count - len(seen)
-    )
+    twins = spool.count - len(seen)
+    return _Sizes(spool.count, tokens, spool.input_tokens, mean_prompt(sample), twins, windows)
 
 
 def _estimate(
@@ -174,6 +176,7 @@ def _estimate(
             credits_nanos=made.credits_nanos.expected,
         )
     )
+    made.problems.extend(length_problems(sizes.windows))
     made.problems.extend(time_problems(body, services.store.now(session), seconds))
     return made
 

@@ -4,7 +4,7 @@ from sqlmodel import Session, col, select
 
 from app.billing.ledger import release
 from app.billing.tally import rollups_of, tally_batch
-from app.db import Tx
+from app.db import Commit, Tx
 from app.domain.states import BATCH_CLOSED, BatchState, EndReason
 from app.models import Backlog, Batch, Call, Job
 from app.pipeline.services import Services
@@ -25,7 +25,7 @@ def finalize(services: Services, batch_id: str) -> bool:
     Two transactions, so that output files have a place between them: the first says that no
     job will change any more, the second is the close.
     """
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.FINALIZE) as tx:
         batch = _locked(tx, batch_id)
         if batch is None or not _is_done(batch):
             return False
@@ -35,7 +35,7 @@ def finalize(services: Services, batch_id: str) -> bool:
     # None of its calls will change any more, so what they came to is added up without a lock.
     with services.store.read() as session:
         tallies = tally_batch(session, session.get_one(Batch, batch_id))
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.CLOSE) as tx:
         batch = _locked(tx, batch_id)
         if batch is None or batch.state in BATCH_CLOSED:
             return False

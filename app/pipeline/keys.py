@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from app.accounts.accounts import get_account
+from app.db import Commit
 from app.domain.errors import (
     AddressRefusedError,
     InvalidRequestError,
@@ -58,7 +59,7 @@ def set_key(services: Services, account_id: str, setting: KeySetting) -> Provide
         )
     if setting.base_url:
         _check_base_url(setting.base_url.strip(), services)
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.PROVIDER_KEY) as tx:
         account = get_account(tx, account_id)
         lane = set_provider_key(tx, services.vault, account, setting)
         send_after_commit(tx, services.queue, Step.DISPATCH, lane.provider, lane.id)
@@ -88,7 +89,7 @@ def delete_key(services: Services, account_id: str, provider: str) -> None:
     Raises:
         NotFoundError: there is none.
     """
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.PROVIDER_KEY_DELETED) as tx:
         delete_provider_key(tx, account_id, provider)
         send_after_commit(tx, services.queue, Step.RECONCILE)
 

@@ -5,6 +5,7 @@ A batch is accepted whole or not at all, and the store's write lock is not held 
 """
 
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ _CUSTOM_ID = re.compile(rf"[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}")
 _PATH = re.compile(r" - at `\$(.*)`$")
 #: Refuses a prompt whose images some model would not take; `param` is relative to the prompt.
 CheckPrompt = Callable[[Sequence[Message]], None]
+#: Refuses a prompt that is too long, given what to call its line.
+CheckLength = Callable[[list[Message], str], None]
 #: How many of a line's three ways to say what it asks are not used.
 _ALL_BUT_ONE = 2
 _DECODER = msgspec.json.Decoder(JobLine)
@@ -77,8 +80,8 @@ class Spool:
         """The sum of the prompts' bounds."""
         return sum(size.input_tokens for size in self.sizes.values())
 
-    def add(self, custom_id: str, prompt: Prompt, plan: int = 0) -> None:
-        """Append one job.
+    def add(self, custom_id: str, prompt: Prompt, plan: int = 0) -> int:
+        """Append one job; answers the bound on its input tokens.
 
         Raises:
             ValueError: a text of it holds a NUL, which no store takes.
@@ -89,7 +92,8 @@ class Spool:
         own = None if prompt.params is msgspec.UNSET else prompt.params
         size = self.sizes.setdefault(plan, Size())
         size.jobs += 1
-        size.input_tokens += input_tokens_max(prompt.messages, own)
+        tokens_max = input_tokens_max(prompt.messages, own)
+        size.input_tokens += tokens_max
         bound = None if own is None else own.max_tokens
         size.max_tokens = max(bound or 0, size.max_tokens)
         size.is_bounded = size.is_bounded and bound is not None
@@ -99,6 +103,7 @@ class Spool:
         self.count += 1
         if self._block_bytes >= _BLOCK_BYTES:
             self._flush()
+        return tokens_max
 
     def rows(self) -> Iterator[Checked]:
         """Every job, in order."""
@@ -125,10 +130,14 @@ class Rules:
     Attributes:
         check_prompt: what else to ask of prompts with images. Text is taken by every model.
         template: what `vars` are put into.
+        tokens_max: prompts that cannot have more tokens are spared `check_length`.
+        check_length: refuses a prompt that is too long for some model, told where it is.
     """
 
     check_prompt: CheckPrompt | None = None
     template: MessagesTemplate | None = None
+    tokens_max: int = sys.maxsize
+    check_length: CheckLength | None = None
 
 
 def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
@@ -169,9 +178,11 @@ def _add(spool: Spool, seen: dict[str, str], line: RawLine, rules: Rules) -> Non
     if rules.check_prompt is not None:
         _check_images(prompt, rules.check_prompt, line.where)
     try:
-        spool.add(custom_id, prompt)
+        tokens_max = spool.add(custom_id, prompt)
     except ValueError as error:
         raise InvalidRequestError(f"{line.where}: {error}", param=line.where) from None
+    if tokens_max > rules.tokens_max and rules.check_length is not None:
+        rules.check_length(prompt.messages, line.where)
 
 
 def decode_line(line: RawLine) -> JobLine:

@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from app.billing.catalogue import listed_models
 from app.billing.pricing import Price, price_of
+from app.billing.windows import context_tokens
 from app.domain.money import nanos_to_dollars
 from app.domain.prompt import ModelRef
 from app.domain.states import LaneState
@@ -36,7 +37,7 @@ class ModelOffer(msgspec.Struct, frozen=True):
     """A model that can be called now. `price` is null where nobody lists one.
 
     `via` is the aggregator, where its key is used for want of one for the provider; the price
-    is then the aggregator's.
+    is then the aggregator's. `context_tokens` is null where the list does not say.
     """
 
     model: str
@@ -44,6 +45,7 @@ class ModelOffer(msgspec.Struct, frozen=True):
     key: str
     price: PriceOffer | None
     via: str | None = None
+    context_tokens: int | None = None
 
 
 class ProviderOffer(msgspec.Struct, frozen=True):
@@ -117,8 +119,10 @@ def _model_offers(provider: str, key: str, via: str | None) -> Iterator[ModelOff
     for name in names:
         ref = ModelRef(provider, name) if via is None else aggregator_for(provider, name)
         price = None if ref is None else price_of(ref.provider, ref.model)
-        if price is not None and not _NOT_CHAT.search(name):
-            yield ModelOffer(f"{provider}/{name}", provider, key, _price_offer(price), via)
+        if ref is not None and price is not None and not _NOT_CHAT.search(name):
+            context = context_tokens(ref.provider, ref.model)
+            offered = _price_offer(price)
+            yield ModelOffer(f"{provider}/{name}", provider, key, offered, via, context)
 
 
 def _price_offer(price: Price) -> PriceOffer:

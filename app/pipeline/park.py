@@ -2,7 +2,7 @@
 
 from sqlmodel import col, select
 
-from app.db import Tx
+from app.db import Commit, Tx
 from app.models import Backlog, Batch, Lane
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
@@ -18,7 +18,7 @@ WHERE id = :lane AND state = 'open'
 
 def park_lane(services: Services, lane_id: str, key_id: str | None, reason: str) -> bool:
     """Park a lane until its key is set again; answers whether this call did."""
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.PARK) as tx:
         parked = tx.run(
             services.store.sql(_PARK), {"lane": lane_id, "key": key_id or "", "reason": reason}
         )

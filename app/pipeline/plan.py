@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.db import Store, Tx
+from app.db import Commit, Store, Tx
 from app.domain.ids import job_id
 from app.domain.prompt import Prompt
 from app.domain.states import BatchState
@@ -51,7 +51,7 @@ def plan(services: Services, batch_id: str) -> int:
     planned, chunk = 0, _FIRST_CHUNK
     while True:
         try:
-            with services.store.transaction() as tx:
+            with services.store.transaction(Commit.PLAN) as tx:
                 done = _plan_chunk(tx, services, batch_id, chunk)
         except _StoppedError:
             return planned

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from sqlmodel import Session, col, or_, select
 
-from app.db import Store, db_now
+from app.db import Commit, Store, db_now
 from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState, Role
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
@@ -84,7 +84,7 @@ def _recover(services: Services, worker_id: str) -> int:
             recovered += len(record(services, group).written)
         if len(held) < _RECOVER:
             break
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:
         # Its row goes only when nothing points at it, and only if it did not come back.
         worker = tx.exec(
             select(Worker).where(Worker.id == worker_id, col(Worker.lease_until) < db_now())
@@ -138,7 +138,7 @@ def _held(call: Call, attempt: Attempt, batch: Batch, lane: Lane) -> ClaimedCall
 def expire_batches(services: Services) -> None:
     """Mark batches whose deadline has passed."""
     store = services.store
-    with store.transaction() as tx:
+    with store.transaction(Commit.EXPIRE) as tx:
         late = tx.exec(
             select(Batch.id)
             .where(col(Batch.closed_at).is_(None), col(Batch.ending).is_(None))
@@ -197,7 +197,7 @@ def forget_old_keys(services: Services) -> None:
             select(IdempotencyKey).where(col(IdempotencyKey.created_at) < before).limit(1000)
         ).all()
     if old:
-        with services.store.transaction() as tx:
+        with services.store.transaction(Commit.FORGET_KEYS) as tx:
             for row in old:
                 tx.delete(row)
 

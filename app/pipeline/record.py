@@ -13,7 +13,7 @@ import msgspec
 
 from app.billing.budget import Settlement, settle_many
 from app.billing.captures import Capture, capture_many
-from app.db import Store, Tx, in_ms
+from app.db import Commit, Store, Tx, in_ms
 from app.domain.states import Billed, EndReason
 from app.models import StoredCompletion, StoredText, UsageRow
 from app.pipeline.calls import TEXT_COLUMNS, announce
@@ -91,7 +91,7 @@ def record(services: Services, group: Sequence[Finished]) -> Recorded:
     Calls that their worker no longer holds are left alone: somebody else has them, or closed
     them.
     """
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.RECORD) as tx:
         return _record(tx, services, group)
 
 

@@ -36,7 +36,7 @@ def build_services(settings: Settings, *, hot: bool = False) -> Services:
         anthropic_version=settings.anthropic_version,
         max_tokens_default=settings.max_tokens_default,
     )
-    store = Store(settings.store_url, hot=hot)
+    store = Store(settings.store_url, hot=hot, crash_at=settings.crash_at)
     return Services(
         settings, store, BrokerQueue(make_broker(settings.broker_url)), load_vault(settings)
     )

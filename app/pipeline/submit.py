@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.billing import ledger
 from app.billing.pricing import price_of
-from app.db import Store, Tx
+from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
 from app.domain.ids import Prefix, job_ids, new_id
 from app.domain.money import dollars_to_nanos
@@ -27,14 +27,13 @@ from app.models import (
 )
 from app.pipeline.account_plan import account_plan
 from app.pipeline.calls import TEXT_COLUMNS
+from app.pipeline.context import rules_of, windows_of
 from app.pipeline.deadlines import read_deadline, read_start
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
-from app.pipeline.lines import Checked, RawLine, Rules, Spool, spool_lines
+from app.pipeline.lines import Checked, RawLine, Spool, spool_lines
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
-from app.pipeline.templates import MessagesTemplate
-from app.pipeline.variants import prompt_check
 from app.pipeline.worst import spool_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
@@ -83,9 +82,8 @@ def submit(services: Services, submission: Submission) -> Submitted:
         plan = account_plan(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
-    given = submission.body.template
-    template = None if given is None else MessagesTemplate(given)
-    spool = spool_lines(submission.lines, Rules(prompt_check(plan), template))
+    rules = rules_of(plan, submission.body, windows_of(plan))
+    spool = spool_lines(submission.lines, rules)
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
     except IntegrityError:
@@ -120,7 +118,7 @@ def _known(store: Store, submission: Submission) -> str | None:
 
 def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool) -> str:
     store = services.store
-    with store.transaction() as tx:
+    with store.transaction(Commit.SUBMIT) as tx:
         if any(one.variant.ref.provider == SIMULATED for one in variants_of(plan)):
             ensure_simulated_lane(tx, submission.account_id)
         lanes = require_lanes(tx, submission.account_id, variants_of(plan))

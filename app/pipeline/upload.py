@@ -9,6 +9,7 @@ from itertools import chain
 
 from sqlmodel import col, delete, select
 
+from app.db import Commit
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import Prefix, new_id
 from app.files import Files
@@ -54,7 +55,7 @@ def upload(
     looked = _Look(chunks, filename)
     stored = files.put(file_id, looked.through(), bytes_max=FILE_BYTES_MAX)
     try:
-        with services.store.transaction() as tx:
+        with services.store.transaction(Commit.UPLOAD) as tx:
             now = services.store.now(tx)
             row = InputFile(
                 id=file_id,
@@ -119,7 +120,7 @@ def delete_file(services: Services, account_id: str, file_id: str) -> None:
         NotFoundError: there is none of that id.
     """
     own_file(services, account_id, file_id)
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.FILE_EXPIRE) as tx:
         row = tx.get(InputFile, file_id)
         if row is not None:
             row.expires_at = services.store.now(tx)
@@ -144,7 +145,7 @@ def _drop(services: Services, file_ids: Sequence[str]) -> None:
     files = Files(services.settings.files_base_url)
     for file_id in file_ids:
         files.delete(file_id)
-    with services.store.transaction() as tx:
+    with services.store.transaction(Commit.FILE_DROP) as tx:
         tx.exec(delete(InputFile).where(col(InputFile.id).in_(file_ids)))
 
 

@@ -18,18 +18,26 @@ ID = sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "pos
 WORD = sa.String(length=100).with_variant(sa.String(length=100, collation="C"), "postgresql")
 TIME = UTCDateTime(timezone=True)
 
-_REFUSAL = "ledger entries are never changed; write a reversing entry"
+#: What is only ever added to, and what is said of a change.
+_APPEND_ONLY = {
+    "ledger_entry": "ledger entries are never changed; write a reversing entry",
+    "audit_entry": "audit entries are never changed",
+}
 _TRIGGERS = {
     "sqlite": [
-        f"CREATE TRIGGER ledger_entry_no_{action} BEFORE {action} ON ledger_entry "
-        f"BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
+        f"CREATE TRIGGER {table}_no_{action} BEFORE {action} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{refusal}'); END"
+        for table, refusal in _APPEND_ONLY.items()
         for action in ("update", "delete")
     ],
     "postgresql": [
-        f"""CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$""",
-        """CREATE TRIGGER ledger_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE
-        ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()""",
+        """CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$""",
+        *(
+            f"""CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE
+            ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('{refusal}')"""
+            for table, refusal in _APPEND_ONLY.items()
+        ),
     ],
 }
 
@@ -57,6 +65,19 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_account"),
     )
+    op.create_table(
+        "audit_entry",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=True),
+        sa.Column("actor", ID, nullable=False),
+        sa.Column("action", WORD, nullable=False),
+        sa.Column("subject", WORD, nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_entry"),
+    )
+    op.create_index("ix_audit_entry_account", "audit_entry", ["account_id", "id"], unique=False)
+
     op.create_table(
         "backlog",
         sa.Column("lane_id", ID, nullable=False),
@@ -588,6 +609,7 @@ def downgrade() -> None:
     op.drop_table("idempotency_key")
     op.drop_table("event")
     op.drop_table("backlog")
+    op.drop_table("audit_entry")
     op.drop_table("account")
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION refuse_ledger_change()")
+        op.execute("DROP FUNCTION refuse_change()")
