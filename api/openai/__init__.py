@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.openai import files
+from api.openai import batches, files
 
 router = APIRouter(prefix="/openai/v1")
-for part in (files,):
+for part in (files, batches):
     router.include_router(part.router)

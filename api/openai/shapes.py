@@ -8,6 +8,7 @@ import msgspec
 from fastapi import Response
 
 from app.models import InputFile
+from app.reports.openai_batches import BatchObject
 
 _Item = TypeVar("_Item")
 
@@ -87,3 +88,7 @@ class _Listed(msgspec.Struct, Generic[_Item], frozen=True):
 
 class FileList(_Listed[FileObject], frozen=True):
     """Files, a page of them."""
+
+
+class BatchList(_Listed[BatchObject], frozen=True):
+    """Batches, a page of them."""

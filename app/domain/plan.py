@@ -77,6 +77,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
         """Every plan of the batch, by number."""
         return (self, *self.others)
 
+    @property
+    def mode_of_all(self) -> str:
+        """The mode that every plan of the batch has, or that there are several."""
+        return self.mode if all(one.mode == self.mode for one in self.others) else MIXED
+
     def of(self, number: int) -> "Plan":
         """The plan of a number."""
         return self.others[number - 1] if number else self

@@ -14,6 +14,7 @@ from app.models.batch import (
 )
 from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
 from app.models.ledger import LedgerEntry
+from app.models.openai import OpenAIBatch
 from app.models.usage import UsageRollup
 from app.models.webhook import Delivery, Endpoint, Event
 
@@ -34,6 +35,7 @@ __all__ = [
     "Job",
     "Lane",
     "LedgerEntry",
+    "OpenAIBatch",
     "ProviderKey",
     "StoredCompletion",
     "StoredText",

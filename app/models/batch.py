@@ -54,6 +54,7 @@ class Batch(Table, table=True):
     not_before: datetime | None = Field(default=None, sa_type=UTCDateTime)
     deadline: datetime | None = Field(default=None, sa_type=UTCDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    cancelling_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     finalizing_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 

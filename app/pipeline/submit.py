@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -57,6 +58,7 @@ class Submission:
     body_sha256: str = ""
     retry_of: str | None = None
     interactive: bool = False
+    door: "Door | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,18 @@ class Submitted:
 
     batch_id: str
     created: bool
+
+
+class Door(Protocol):
+    """A door that reads its lines itself, and keeps something beside the batch."""
+
+    def read(self) -> tuple[Plan, Spool]:
+        """The plan, and the lines, checked; whoever asks closes them."""
+        ...
+
+    def keep(self, tx: Tx, batch: Batch) -> None:
+        """Write what is the door's own, in the transaction of the submit."""
+        ...
 
 
 def submit(services: Services, submission: Submission) -> Submitted:
@@ -78,12 +92,9 @@ def submit(services: Services, submission: Submission) -> Submitted:
     known = _known(services.store, submission)
     if known is not None:
         return Submitted(known, created=False)
-    with services.store.read() as session:
-        plan = account_plan(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings.trusted_hosts)
-    rules = rules_of(plan, submission.body, windows_of(plan))
-    spool = spool_lines(submission.lines, rules)
+    plan, spool = (submission.door or _Lines(services, submission)).read()
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
     except IntegrityError:
@@ -94,6 +105,24 @@ def submit(services: Services, submission: Submission) -> Submitted:
         return Submitted(known, created=False)
     finally:
         spool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The native door: one plan, and the lines of the submission."""
+
+    services: Services
+    submission: Submission
+
+    def read(self) -> tuple[Plan, Spool]:
+        """The plan that the settings ask for, and the lines held to it."""
+        body = self.submission.body
+        with self.services.store.read() as session:
+            plan = account_plan(session, self.submission.account_id, body)
+        return plan, spool_lines(self.submission.lines, rules_of(plan, body, windows_of(plan)))
+
+    def keep(self, tx: Tx, batch: Batch) -> None:
+        """Nothing."""
 
 
 def _known(store: Store, submission: Submission) -> str | None:
@@ -123,7 +152,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             ensure_simulated_lane(tx, submission.account_id)
         lanes = require_lanes(tx, submission.account_id, variants_of(plan))
         now = store.now(tx)
-        batch = _new_batch(submission, spool.count, now)
+        batch = _new_batch(submission, plan, spool.count, now)
         check_prices(plan, lanes, submission.body)
         tx.add(batch)
         tx.flush()
@@ -135,6 +164,8 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             )
         )
         _remember(tx, submission, batch.id, now)
+        if submission.door is not None:
+            submission.door.keep(tx, batch)
         if submission.body.webhook is not None:
             account = tx.get_one(Account, submission.account_id)
             add_batch_endpoint(tx, services.vault, account, batch.id, submission.body.webhook, now)
@@ -145,14 +176,14 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
     return batch.id
 
 
-def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
+def _new_batch(submission: Submission, plan: Plan, jobs: int, now: datetime) -> Batch:
     body = submission.body
     starts = read_start(body.not_before, now)
     return Batch(
         id=new_id(Prefix.BATCH),
         account_id=submission.account_id,
         name=body.name,
-        mode=body.mode,
+        mode=plan.mode_of_all,
         priority=body.priority,
         interactive=submission.interactive,
         at_most_once=body.at_most_once,

@@ -267,6 +267,7 @@ def upgrade() -> None:
         sa.Column("not_before", TIME, nullable=True),
         sa.Column("deadline", TIME, nullable=True),
         sa.Column("started_at", TIME, nullable=True),
+        sa.Column("cancelling_at", TIME, nullable=True),
         sa.Column("finalizing_at", TIME, nullable=True),
         sa.Column("closed_at", TIME, nullable=True),
         sa.Column("jobs_total", sa.Integer(), nullable=False),
@@ -536,6 +537,25 @@ def upgrade() -> None:
     op.create_index("ix_delivery_endpoint_id", "delivery", ["endpoint_id"], unique=False)
 
     op.create_table(
+        "openai_batch",
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("endpoint", WORD, nullable=False),
+        sa.Column("completion_window", WORD, nullable=False),
+        sa.Column("model", sa.Text(), nullable=True),
+        sa.Column("errors", sa.Text(), nullable=True),
+        sa.Column("output_file_id", ID, nullable=False),
+        sa.Column("error_file_id", ID, nullable=False),
+        sa.Column("output_kept_s", sa.Integer(), nullable=True),
+        sa.Column("completed", sa.Integer(), nullable=True),
+        sa.Column("failed", sa.Integer(), nullable=True),
+        sa.Column("usage", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_openai_batch_batch_id"),
+        sa.PrimaryKeyConstraint("batch_id", name="pk_openai_batch"),
+    )
+    op.create_index("ix_openai_batch_account_id", "openai_batch", ["account_id"], unique=False)
+
+    op.create_table(
         "provider_key",
         sa.Column("id", ID, nullable=False),
         sa.Column("lane_id", ID, nullable=False),
@@ -599,6 +619,7 @@ def downgrade() -> None:
     op.drop_table("file")
     op.drop_table("endpoint")
     op.drop_table("call")
+    op.drop_table("openai_batch")
     op.drop_table("batch")
     op.drop_table("api_key")
     op.drop_table("worker")
