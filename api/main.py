@@ -13,6 +13,7 @@ from api.openai import router as openai_v1
 from api.openai.errors import FACADE as OPENAI
 from api.v1 import router as v1
 from app.db import Commit
+from app.endings import Endings
 from app.logs import configure_logging
 from app.migrations import check_schema
 from app.pipeline.services import Services, build_services
@@ -62,8 +63,10 @@ def _lifespan(given: Services | None) -> Lifespan:
         services = given or _start()
         app.state.services = services
         app.state.senders = SenderSet(services.settings.trusted_hosts)
+        app.state.endings = Endings(services.settings.broker_url)
         try:
-            yield
+            async with app.state.endings.listening():
+                yield
         finally:
             await app.state.senders.close()
             if given is None:

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.openai import batches, files
+from api.openai import batches, chat, files, models
 
 router = APIRouter(prefix="/openai/v1")
-for part in (files, batches):
+for part in (files, batches, chat, models):
     router.include_router(part.router)

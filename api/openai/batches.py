@@ -10,7 +10,7 @@ from pydantic import Field
 from api.answers import answer
 from api.body import SMALL_BYTES_MAX, Body, body_of, decode
 from api.deps import BatchId, IdempotencyKey, Reader, Submitter, WithServices
-from api.openai.shapes import BatchList, told
+from api.openai.shapes import BatchList, told, told_body
 from api.v1.queries import Query
 from app.domain.errors import InvalidRequestError
 from app.pipeline import control
@@ -49,7 +49,7 @@ class BatchesQuery(Query):
     limit: int = Field(default=20, ge=1, le=PAGE_MAX)
 
 
-@router.post("", **told(BatchObject))
+@router.post("", **told_body("Batch"))
 def create(
     principal: Submitter,
     services: WithServices,

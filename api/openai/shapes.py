@@ -31,6 +31,19 @@ def told(view: type | None) -> dict[str, Any]:
     }
 
 
+def told_body(answered: str, streamed: str | None = None) -> dict[str, Any]:
+    """The same of a route that takes a body which FastAPI does not see."""
+    made = told(None)
+    content = {"application/json": {"schema": {"type": "object"}}}
+    also = {} if streamed is None else {"text/event-stream": {"schema": {"type": "string"}}}
+    made["responses"][200] = {
+        "description": f"OpenAI's {answered}" + (f", or {streamed}s" if streamed else ""),
+        "content": {**content, **also},
+    }
+    made["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
+    return made
+
+
 def seconds(moment: datetime | None) -> int | None:
     """A moment in Unix seconds."""
     return None if moment is None else int(moment.timestamp())

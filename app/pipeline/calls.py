@@ -226,11 +226,16 @@ def _call_row(
     # fmt: off
     return (
         call_id, job.job_id, context.batch.id, context.batch.account_id, lane.id,
-        planned.ref.model, planned.label, planned.role.value, job.round, job.position, planned.fail_fast, meta,
+        planned.ref.model, planned.label, planned.role.value, job.round, job.position, _fails_fast(context, job, planned), meta,
         "queued", now, 0, 0, 0, 0,
         max_tokens, prompt_tokens + (max_tokens or OUTPUT_TOKENS_GUESS), worst, now,
     )
     # fmt: on
+
+
+def _fails_fast(context: BatchContext, job: JobCalls, planned: PlannedCall) -> bool:
+    """Whoever waits for the only answer there will be is told at once, and may ask again."""
+    return planned.fail_fast or (context.batch.interactive and len(job.calls) == 1)
 
 
 def announce(tx: Tx, store: Store, rows: Sequence[tuple[str, str, str, str, int]]) -> None:

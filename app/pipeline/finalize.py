@@ -65,6 +65,8 @@ def _close(tx: Tx, services: Services, batch: Batch) -> None:
     for row in tx.exec(select(Backlog).where(Backlog.batch_id == batch.id)):
         tx.delete(row)
     release(tx, services.store, batch.id)
+    if batch.interactive:
+        return  # whoever waits for it is told otherwise
     event = batch_event(_EVENT_OF[BatchState(batch.state)], batch.id, batch.closed_at)
     for delivery_id in record_event(tx, services.store, batch.account_id, batch.id, event):
         send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)

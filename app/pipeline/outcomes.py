@@ -48,6 +48,7 @@ class ClaimedCall(msgspec.Struct):
     worker_id: str
     at_most_once: bool = False
     fail_fast: bool = False
+    interactive: bool = False  # somebody waits for it
 
 
 class Finished(msgspec.Struct):

@@ -172,7 +172,8 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         tx.flush()
         _insert_jobs(tx, store, batch, spool)
         _hold_credits(tx, services, batch, plan, lanes, spool)
-        send_after_commit(tx, services.queue, Step.PLAN, batch.id)
+        if not submission.interactive:  # whoever waits plans it himself
+            send_after_commit(tx, services.queue, Step.PLAN, batch.id)
     return batch.id
 
 

@@ -192,7 +192,10 @@ def tokens_in(lines: Sequence[ResultLine]) -> Body:
     output_tokens = sum(one.output_tokens for one in used)
     return {
         "input_tokens": input_tokens,
-        "input_tokens_details": {"cached_tokens": sum(one.cache_read_tokens for one in used)},
+        "input_tokens_details": {
+            "cached_tokens": sum(one.cache_read_tokens for one in used),
+            "cache_write_tokens": sum(one.cache_write_tokens for one in used),
+        },
         "output_tokens": output_tokens,
         "output_tokens_details": {"reasoning_tokens": sum(one.reasoning_tokens for one in used)},
         "total_tokens": input_tokens + output_tokens,

@@ -38,7 +38,7 @@ def read_beyond(given: Any, where: str, *, of_batch: bool = False) -> Fields:
             raise InvalidRequestError(
                 f"{param}: is none of {', '.join(sorted(known))}", param=param
             )
-    return {name: value for name, value in given.items() if value is not None}
+    return given
 
 
 def batch_defaults(metadata: Mapping[str, str]) -> Fields:
@@ -65,7 +65,7 @@ def batch_settings(metadata: Mapping[str, str]) -> BatchBody:
         InvalidRequestError: one is out of its range.
     """
     given = batch_defaults(metadata)
-    fields = {name: value for name, value in given.items() if name in _OF_BATCH}
+    fields = {name: value for name, value in over(given, {}).items() if name in _OF_BATCH}
     # Mode and models are the lines': these are never asked.
     try:
         return _validated({**fields, "mode": "chat", "models": [_NOBODY]})
@@ -79,6 +79,12 @@ def of_line(defaults: Mapping[str, Any]) -> Fields:
     return {name: value for name, value in defaults.items() if name in _OF_LINE}
 
 
+def over(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
+    """What a line says, over the batch's defaults; null says that it wants none of it."""
+    merged = {**defaults, **said}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
 def body_of(model: str | None, beyond: Mapping[str, Any]) -> BatchBody:
     """The settings that a line stands for.
 
@@ -89,7 +95,7 @@ def body_of(model: str | None, beyond: Mapping[str, Any]) -> BatchBody:
     Raises:
         InvalidRequestError: they do not fit each other; `param` is within `overnight`.
     """
-    fields = {name: value for name, value in beyond.items() if name != "reference"}
+    fields = dict(beyond)
     models = fields.setdefault("models", [] if model is None else [model])
     fields.setdefault("mode", _mode_of(fields, models))
     return _validated(fields)

@@ -36,7 +36,10 @@ class Outputs:
         tokens = self.tokens
         return {
             "input_tokens": tokens["input_tokens"],
-            "input_tokens_details": {"cached_tokens": tokens["cached_tokens"]},
+            "input_tokens_details": {
+                "cached_tokens": tokens["cached_tokens"],
+                "cache_write_tokens": tokens["cache_write_tokens"],
+            },
             "output_tokens": tokens["output_tokens"],
             "output_tokens_details": {"reasoning_tokens": tokens["reasoning_tokens"]},
             "total_tokens": tokens["total_tokens"],

@@ -12,12 +12,14 @@ from app.domain.plan import Plan
 from app.domain.prompt import Params, Prompt, Variant
 from app.pipeline.account_plan import account_plan
 from app.pipeline.context import Windows, windows_of
+from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import CheckPrompt
 from app.pipeline.openai.asked import Endpoint, Fields, Raws, params_of
-from app.pipeline.openai.beyond import FIELD, body_of, of_line, read_beyond
+from app.pipeline.openai.beyond import FIELD, body_of, of_line, over, read_beyond
 from app.pipeline.openai.names import Names
 from app.pipeline.variants import prompt_check, read_params
 from app.providers import registry
+from app.providers.registry import SIMULATED
 
 PLANS_MAX = 256
 _KEPT = 4096
@@ -108,22 +110,20 @@ class Plans:
         given = {name: msgspec.json.decode(raw) for name, raw in rest.items()}
         _check_fields(given)
         model = given.pop("model", None)
-        beyond = self._defaults
-        if (said := given.pop(FIELD, None)) is not None:
-            beyond = {**beyond, **read_beyond(said, FIELD)}
+        said = given.pop(FIELD, None)
+        beyond = over({} if said is None else read_beyond(said, FIELD), self._defaults)
+        reference = beyond.pop("reference", None)
         fields = params_of(self._endpoint, given)
         planned = self._plan(model, beyond)
         params = _read_params(fields)
         for variant in _contestants(planned.plan):
             _check_params(variant, params)
-        reference = beyond.get("reference")
         if not isinstance(reference, str | None):
             raise InvalidRequestError(f"{FIELD}.reference: should be a text", param=FIELD)
         return Settled(planned, params, reference)
 
     def _plan(self, model: Any, beyond: Fields) -> _Planned:
-        asked = {name: value for name, value in beyond.items() if name != "reference"}
-        key = msgspec.json.encode((None if "models" in asked else model, asked))
+        key = msgspec.json.encode((None if "models" in beyond else model, beyond))
         planned = self._planned.get(key)
         if planned is None:
             if len(self._planned) >= PLANS_MAX:
@@ -132,23 +132,26 @@ class Plans:
                     "objects; split it",
                     param="model",
                 )
-            plan = self._make(model, asked)
+            plan = self._make(model, beyond)
             planned = _Planned(len(self._planned), plan, prompt_check(plan), windows_of(plan))
             self._planned[key] = planned
         return planned
 
-    def _make(self, model: Any, asked: Fields) -> Plan:
+    def _make(self, model: Any, beyond: Fields) -> Plan:
         full = None
-        if "models" not in asked:
+        if "models" not in beyond:
             if not isinstance(model, str) or not model:
                 raise InvalidRequestError("model: is required", param="model")
             full = self._names.full(model)
         try:
-            body = body_of(full, asked)
+            body = body_of(full, beyond)
             with self._store.read() as session:
-                return account_plan(session, self._account_id, body)
+                plan = account_plan(session, self._account_id, body)
+                keyed = [one for one in variants_of(plan) if one.variant.ref.provider != SIMULATED]
+                require_lanes(session, self._account_id, keyed)
+                return plan
         except InvalidRequestError as error:
-            if full is not None and (error.param or "").startswith("models[0]"):
+            if full is not None and (error.param or "").startswith("models"):
                 message = error.message.removeprefix(f"{error.param}: ")
                 raise InvalidRequestError(f"model: {message}", param="model") from None
             raise InvalidRequestError(

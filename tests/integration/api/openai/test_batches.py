@@ -10,6 +10,7 @@ from openai.types.chat import ChatCompletion
 
 from app.pipeline.finalize import finalize
 from app.pipeline.openai.output import write_outputs
+from app.queue import Step
 from tests.integration.api.conftest import Api, on_sqlite
 from tests.integration.api.openai.conftest import client_with
 
@@ -50,7 +51,7 @@ def test_a_batch_runs_from_file_to_file(api: Api, client: openai.OpenAI) -> None
     api.engine.drain()
     done = client.batches.retrieve(batch.id)
     assert (done.status, done.model, done.errors) == ("completed", "simulated/gold", None)
-    assert done.in_progress_at and done.finalizing_at and done.completed_at
+    assert all((done.in_progress_at, done.finalizing_at, done.completed_at))
     assert (done.failed_at, done.expired_at, done.cancelled_at) == (None, None, None)
     assert done.request_counts is not None
     assert done.request_counts.to_dict() == {"total": 2, "completed": 2, "failed": 0}
@@ -145,7 +146,7 @@ def test_a_batch_past_its_window_keeps_what_it_has(api: Api, client: openai.Open
             engine.store.sql("UPDATE batch SET deadline = {after_ms(-1000)} WHERE id = :id"),
             {"id": batch.id},
         )
-    api.engine.follow(api_reconcile(), ())
+    api.engine.follow(Step.RECONCILE, ())
     api.engine.drain()
     done = client.batches.retrieve(batch.id)
     assert done.status == "expired"
@@ -153,12 +154,6 @@ def test_a_batch_past_its_window_keeps_what_it_has(api: Api, client: openai.Open
     assert list(lines_of(client, done.output_file_id)) == ["a"]
     late = lines_of(client, done.error_file_id)["b"]
     assert (late["response"], late["error"]["code"]) == (None, "batch_expired")
-
-
-def api_reconcile() -> Any:
-    from app.queue import Step  # noqa: PLC0415
-
-    return Step.RECONCILE
 
 
 def test_batches_are_listed_in_pages(client: openai.OpenAI, api: Api) -> None:
