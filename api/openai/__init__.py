@@ -4,6 +4,6 @@ from fastapi import APIRouter
 
 from api.openai import batches, chat, files, models
 
-router = APIRouter(prefix="/openai/v1")
+router = APIRouter()
 for part in (files, batches, chat, models):
     router.include_router(part.router)

@@ -18,7 +18,7 @@ from app.pipeline.openai.create import NewBatch, create_batch
 from app.pipeline.services import Services
 from app.reports.openai_batches import BatchObject, batch_object, list_batch_objects
 
-router = APIRouter(prefix="/batches", tags=["openai"])
+router = APIRouter(prefix="/openai/v1/batches", tags=["openai"])
 
 PAGE_MAX = 100
 _PAIRS_MAX, _KEY_CHARS_MAX, _VALUE_CHARS_MAX = 16, 64, 512
@@ -50,7 +50,7 @@ class BatchesQuery(Query):
 
 
 @router.post("", **told_body("Batch"))
-def create(
+def openai_create_batch(
     principal: Submitter,
     services: WithServices,
     idempotency_key: IdempotencyKey,
@@ -97,7 +97,7 @@ def _checked(metadata: dict[str, Any]) -> dict[str, str]:
 
 
 @router.get("", **told(BatchList))
-def batches(
+def openai_batches(
     principal: Reader, services: WithServices, query: Annotated[BatchesQuery, QueryParameters()]
 ) -> Response:
     """List the batches that were created here, newest first."""
@@ -107,13 +107,15 @@ def batches(
 
 
 @router.get("/{batch_id}", **told(BatchObject))
-def retrieve(principal: Reader, services: WithServices, batch_id: BatchId) -> Response:
+def openai_batch(principal: Reader, services: WithServices, batch_id: BatchId) -> Response:
     """One batch as it is now."""
     return _shown(services, principal.account_id, batch_id)
 
 
 @router.post("/{batch_id}/cancel", **told(BatchObject))
-def cancel(principal: Submitter, services: WithServices, batch_id: BatchId) -> Response:
+def openai_cancel_batch(
+    principal: Submitter, services: WithServices, batch_id: BatchId
+) -> Response:
     """Stop what has not started."""
     with services.store.read() as session:
         batch_object(session, principal.account_id, batch_id)

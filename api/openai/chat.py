@@ -19,7 +19,7 @@ from app.pipeline.openai.ask import ask
 from app.pipeline.openai.asked import CHAT, RESPONSES, Raws
 from app.reports.openai_answers import Failure
 
-router = APIRouter(tags=["openai"])
+router = APIRouter(prefix="/openai/v1", tags=["openai"])
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 
@@ -37,7 +37,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 @router.post("/chat/completions", **told_body("ChatCompletion", "ChatCompletionChunk"))
-async def chat_completions(
+async def openai_chat_completions(
     request: Request,
     principal: Submitter,
     services: WithServices,
@@ -58,7 +58,7 @@ async def chat_completions(
 
 
 @router.post("/responses", **told_body("Response"))
-async def responses(
+async def openai_responses(
     request: Request,
     principal: Submitter,
     services: WithServices,

@@ -12,7 +12,7 @@ from app.domain.errors import NotFoundError
 from app.pipeline.offers import offers
 from app.pipeline.services import Services
 
-router = APIRouter(prefix="/models", tags=["openai"])
+router = APIRouter(prefix="/openai/v1/models", tags=["openai"])
 
 
 class ModelObject(msgspec.Struct, frozen=True):
@@ -32,13 +32,13 @@ class ModelList(msgspec.Struct, frozen=True):
 
 
 @router.get("", **told(ModelList))
-def models(principal: Reader, services: WithServices) -> Response:
+def openai_models(principal: Reader, services: WithServices) -> Response:
     """List the models that can be called now."""
     return answer(ModelList(_models(services, principal.account_id)))
 
 
 @router.get("/{model:path}", **told(ModelObject))
-def model(principal: Reader, services: WithServices, model: str) -> Response:
+def openai_model(principal: Reader, services: WithServices, model: str) -> Response:
     """One of them."""
     for one in _models(services, principal.account_id):
         if one.id == model:
