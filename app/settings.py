@@ -35,6 +35,11 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, validation_alias="DATABASE_URL")
     redis_url: str | None = Field(None, validation_alias="REDIS_URL")
     byok_encryption_key: SecretStr | None = Field(None, validation_alias="BYOK_ENCRYPTION_KEY")
+    #: Other custody of the master key: a file that holds it, or a command that prints it.
+    byok_encryption_key_file: Path | None = Field(None, validation_alias="BYOK_ENCRYPTION_KEY_FILE")
+    byok_encryption_key_command: SecretStr | None = Field(
+        None, validation_alias="BYOK_ENCRYPTION_KEY_COMMAND"
+    )
     data_dir: Path = Field(Path("~/.local/share/overnight"), validation_alias="OVERNIGHT_DATA_DIR")
     host: str = Field("127.0.0.1", validation_alias="OVERNIGHT_HOST")
     port: int = Field(8484, ge=0, le=65535, validation_alias="OVERNIGHT_PORT")
@@ -86,6 +91,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("byok_encryption_key_file", mode="before")
+    @classmethod
+    def _unset(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("data_dir")
     @classmethod

@@ -20,7 +20,7 @@ from app.domain.errors import AppError
 from app.migrations import check_schema, head
 from app.queue import redis_client
 from app.settings import Settings
-from app.vault.custody import KEY_FILE, check_vault, load_vault
+from app.vault.custody import KEY_FILE, check_vault, key_file_of, load_vault
 
 SKEW_MAX_S = 2.0
 _PRIVATE = stat.S_IRWXG | stat.S_IRWXO
@@ -134,13 +134,14 @@ def _clock(store: Store) -> Finding:
 
 
 def _master_key(settings: Settings, store: Store) -> Finding:
-    is_set = settings.byok_encryption_key is not None
-    if settings.is_embedded and not is_set and not (settings.data_dir / KEY_FILE).exists():
-        # To load it would make a new one, which opens nothing.
+    file = key_file_of(settings)
+    is_ours = file is not None and settings.byok_encryption_key_file is None
+    if file is not None and not file.exists():
+        # To load our own would make a new one, which opens nothing.
         return Finding(
             "master key",
             Level.BROKEN,
-            f"{settings.data_dir / KEY_FILE} is not there",
+            f"{file} is not there",
             "put it back from your copy, or set BYOK_ENCRYPTION_KEY",
         )
     try:
@@ -148,14 +149,11 @@ def _master_key(settings: Settings, store: Store) -> Finding:
         check_vault(store, vault)
     except AppError as error:
         return Finding("master key", Level.BROKEN, error.message, "set BYOK_ENCRYPTION_KEY")
-    where = "BYOK_ENCRYPTION_KEY" if is_set else str(settings.data_dir / KEY_FILE)
-    if is_set or not settings.is_embedded:
-        return Finding("master key", Level.OK, f"opens every account's keys ({where})")
     return Finding(
         "master key",
         Level.OK,
-        f"opens every account's keys ({where})",
-        "keep a copy of it elsewhere: without it no provider key opens",
+        f"opens every account's keys ({vault.source})",
+        "keep a copy of it elsewhere: without it no provider key opens" if is_ours else None,
     )
 
 

@@ -30,12 +30,14 @@ MODULES = {
     "resume": "batches",
     "results": "results",
     "report": "report",
+    "rank": "rank",
     "usage": "usage",
     "credits": "credits",
     "api": "serve",
     "worker": "processes",
     "scheduler": "processes",
     "migrate": "migrate",
+    "rotate-keys": "rotate",
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed, or the batch did not complete; 2 the command line or its "

@@ -55,13 +55,14 @@ def put_provider_key(
         given.base_url,
         LaneLimits(limits.rpm, limits.tpm, limits.in_flight),
     )
-    return answer(KeyView.of(set_key(services, principal.account_id, setting)))
+    view = set_key(services, principal.account_id, setting, actor=principal.api_key_id)
+    return answer(KeyView.of(view))
 
 
 @router.delete("/{provider}", **answers(None, 204))
 def delete_provider_key(principal: Admin, services: WithServices, provider: str) -> Response:
     """Delete a provider's key: nothing is sent with it any more."""
-    delete_key(services, principal.account_id, provider)
+    delete_key(services, principal.account_id, provider, actor=principal.api_key_id)
     return Response(status_code=204)
 
 

@@ -22,6 +22,8 @@ class Commit(StrEnum):
     PLATFORM_LANES = "platform_lanes"  # the operator's credentials, as a process starts
     PROVIDER_KEY = "provider_key"
     PROVIDER_KEY_DELETED = "provider_key_deleted"
+    ROTATE = "rotate"  # some accounts' data keys, wrapped by another master key
+    ROTATED = "rotated"  # that all of them were
     GRANT = "grant"  # credits
 
     UPLOAD = "upload"  # an input file is known

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from app.accounts.accounts import get_account
+from app.accounts.audit import SYSTEM, Action, record_action
 from app.db import Commit
 from app.domain.errors import (
     AddressRefusedError,
@@ -45,8 +46,12 @@ class KeyCheck:
     detail: str
 
 
-def set_key(services: Services, account_id: str, setting: KeySetting) -> ProviderKeyView:
+def set_key(
+    services: Services, account_id: str, setting: KeySetting, *, actor: str = SYSTEM
+) -> ProviderKeyView:
     """Set all of a provider's setting; calls that wait for its lane go on.
+
+    `actor` is the id of the API key that asked for it, for the audit log.
 
     Raises:
         InvalidRequestError: the provider is not known, or the setting is wrong.
@@ -62,6 +67,14 @@ def set_key(services: Services, account_id: str, setting: KeySetting) -> Provide
     with services.store.transaction(Commit.PROVIDER_KEY) as tx:
         account = get_account(tx, account_id)
         lane = set_provider_key(tx, services.vault, account, setting)
+        record_action(
+            tx,
+            Action.PROVIDER_KEY_SET,
+            actor=actor,
+            account_id=account_id,
+            subject=setting.provider,
+            has_key=setting.secret is not None,
+        )
         send_after_commit(tx, services.queue, Step.DISPATCH, lane.provider, lane.id)
         return _of_provider(list_provider_keys(tx, account_id), setting.provider)
 
@@ -83,7 +96,7 @@ def list_keys(services: Services, account_id: str) -> list[ProviderKeyView]:
         return list_provider_keys(session, account_id)
 
 
-def delete_key(services: Services, account_id: str, provider: str) -> None:
+def delete_key(services: Services, account_id: str, provider: str, *, actor: str = SYSTEM) -> None:
     """Delete the account's key: no call is made with it after this, and those that wait fail.
 
     Raises:
@@ -91,6 +104,13 @@ def delete_key(services: Services, account_id: str, provider: str) -> None:
     """
     with services.store.transaction(Commit.PROVIDER_KEY_DELETED) as tx:
         delete_provider_key(tx, account_id, provider)
+        record_action(
+            tx,
+            Action.PROVIDER_KEY_DELETED,
+            actor=actor,
+            account_id=account_id,
+            subject=provider,
+        )
         send_after_commit(tx, services.queue, Step.RECONCILE)
 
 

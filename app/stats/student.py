@@ -23,18 +23,18 @@ def t_critical(freedom: int, confidence: float = 0.95) -> float:
     if freedom < 1 or not 0 < confidence < 1:
         raise ValueError("needs a degree of freedom, and a confidence between 0 and 1")
     low, high = 0.0, 1.0
-    while _outside(high, freedom) > 1 - confidence:
+    while t_outside(high, freedom) > 1 - confidence:
         high *= 2
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _outside(middle, freedom) > 1 - confidence:
+        if t_outside(middle, freedom) > 1 - confidence:
             low = middle
         else:
             high = middle
     return (low + high) / 2
 
 
-def _outside(t: float, freedom: int) -> float:
+def t_outside(t: float, freedom: int) -> float:
     """P(|T| > t)."""
     if t == 0:
         return 1.0

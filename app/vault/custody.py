@@ -1,10 +1,14 @@
 """Where the master key is kept, and whether it is the one that the store needs."""
 
 import os
+import resource
+import shlex
+import subprocess
 import tempfile
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 from sqlmodel import select
 
 from app.db import Store
@@ -16,35 +20,122 @@ from app.vault.master import HOW_TO_MAKE_A_KEY, Vault, new_fernet_key
 log = structlog.get_logger(__name__)
 
 KEY_FILE = "byok-encryption-key"
+VARIABLE = "BYOK_ENCRYPTION_KEY"
+#: How long the command that prints the master key may take, and how much it may print.
+COMMAND_TIMEOUT_S = 30.0
+_OUTPUT_CHARS_MAX = 64 * 1024
 
 
 def load_vault(settings: Settings) -> Vault:
     """The vault with the operator's master key, or on one machine with a key file's.
 
+    From here on this process leaves no core dump, which would hold the key.
+
     Raises:
-        SetupError: the key is malformed, or none is set where every process needs the same.
+        SetupError: the key is malformed, cannot be read, is set in two ways, or is not set where
+            every process needs the same.
     """
-    given = settings.byok_encryption_key
+    _forbid_core_dumps()
+    _check_one_custody(settings)
+    given, command = settings.byok_encryption_key, settings.byok_encryption_key_command
     if given is not None and given.get_secret_value().strip():
         return Vault(given.get_secret_value())
-    if not settings.is_embedded:
+    if command is not None and command.get_secret_value().strip():
+        words = command.get_secret_value()
+        return Vault(
+            run_key_command(words),
+            source=f"{VARIABLE}_COMMAND",
+            reload=lambda: run_key_command(words),
+        )
+    path = key_file_of(settings)
+    if path is None:
         raise SetupError(
-            "BYOK_ENCRYPTION_KEY is not set, and DATABASE_URL names a server, whose processes all "
+            f"{VARIABLE} is not set, and DATABASE_URL names a server, whose processes all "
             f"need the same master key: make one with {HOW_TO_MAKE_A_KEY}, keep a copy of it away "
             "from the database, and set it for every process"
         )
-    return _load_key_file(settings.data_dir / KEY_FILE)
+    if settings.byok_encryption_key_file is None:
+        _make_key_file(path)
+    return Vault(
+        read_key_file(path), source=str(path), reload=lambda: read_key_file(path), fresh=True
+    )
 
 
-def _load_key_file(path: Path) -> Vault:
+def key_file_of(settings: Settings) -> Path | None:
+    """The file that holds the master key, if a file does: the operator's, or one machine's own."""
+    if _is_set(settings.byok_encryption_key) or _is_set(settings.byok_encryption_key_command):
+        return None
+    if settings.byok_encryption_key_file is not None:
+        return settings.byok_encryption_key_file
+    return settings.data_dir / KEY_FILE if settings.is_embedded else None
+
+
+def _check_one_custody(settings: Settings) -> None:
+    ways = {
+        VARIABLE: _is_set(settings.byok_encryption_key),
+        f"{VARIABLE}_FILE": settings.byok_encryption_key_file is not None,
+        f"{VARIABLE}_COMMAND": _is_set(settings.byok_encryption_key_command),
+    }
+    found = [name for name, is_set in ways.items() if is_set]
+    if len(found) > 1:
+        raise SetupError(f"{' and '.join(found)} are set: the master key has one place, so set one")
+
+
+def _is_set(value: SecretStr | None) -> bool:
+    return value is not None and bool(value.get_secret_value().strip())
+
+
+def _forbid_core_dumps() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def _make_key_file(path: Path) -> None:
     try:
         if not path.exists() and keep_private(path, new_fernet_key(), replace=False):
             log.warning(
                 "master_key_made", path=str(path), advice="back it up: without it no key opens"
             )
-        return Vault(path.read_text(encoding="utf-8"), source=str(path))
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read or made ({type(error).__name__})") from None
+
+
+def read_key_file(path: Path) -> str:
+    """The master keys in a file, separated by commas or line breaks there, by commas here.
+
+    Raises:
+        SetupError: it cannot be read; names the file and the kind of error.
+    """
+    try:
+        return ",".join(path.read_text(encoding="utf-8").strip().splitlines())
     except (OSError, UnicodeError) as error:
         raise SetupError(f"{path} cannot be read or made ({type(error).__name__})") from None
+
+
+def run_key_command(words: str) -> str:
+    """What the operator's command prints: the master keys. It is run without a shell.
+
+    Raises:
+        SetupError: it failed or took too long; says how, and nothing of what it printed.
+    """
+    name = f"{VARIABLE}_COMMAND"
+    try:
+        ended = subprocess.run(  # noqa: S603 - the operator's own command, split into words
+            shlex.split(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SetupError(f"{name} did not end within {COMMAND_TIMEOUT_S:.0f} s") from None
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{name} cannot be run ({type(error).__name__})") from None
+    if ended.returncode != 0:
+        raise SetupError(f"{name} ended with exit code {ended.returncode}")
+    text = ended.stdout[:_OUTPUT_CHARS_MAX].decode("ascii", "replace").strip()
+    return ",".join(text.splitlines())
 
 
 def check_vault(store: Store, vault: Vault) -> None:

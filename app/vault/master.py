@@ -5,14 +5,19 @@ that: a ciphertext that was moved to another row does not open there.
 """
 
 import hashlib
+import time
+from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 import msgspec
+import structlog
 from cryptography.fernet import Fernet, InvalidToken
 from typing_extensions import override
 
 from app.domain.errors import InvariantError, SealError, SetupError
 from app.domain.secret import Secret
+
+log = structlog.get_logger(__name__)
 
 _Shape = TypeVar("_Shape")
 
@@ -20,6 +25,8 @@ _VERSION = 1
 _KID_CHARS = 8
 #: Unwrapped data keys kept in memory; past that, all are forgotten and unwrapped again.
 _DATA_KEYS_MAX = 10_000
+#: How long a process that misses a master key waits before it reads them once more.
+_RELOAD_INTERVAL_S = 2.0
 HOW_TO_MAKE_A_KEY = (
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
@@ -97,29 +104,55 @@ class Vault(_Unseen):
     Args:
         master_keys: Fernet keys, separated by commas.
         source: where they come from, for error messages.
+        reload: reads them there again, so that a running process follows a rotation; None where
+            they cannot change.
+        fresh: reading them again costs so little that it is done before a new data key, too.
 
     Raises:
         SetupError: one of them is no Fernet key; names its position, not its value.
     """
 
-    __slots__ = ("_data_keys", "_fernets", "kids")
+    __slots__ = ("_data_keys", "_fernets", "_fresh", "_reload", "_reloaded_at", "kids", "source")
 
-    def __init__(self, master_keys: str, *, source: str = "BYOK_ENCRYPTION_KEY") -> None:
-        keys = [key.strip() for key in master_keys.split(",")]
-        self._fernets: dict[str, Fernet] = {}
-        for position, key in enumerate(keys, start=1):
-            self._fernets[_kid_of(key)] = _fernet_of(
-                key, f"{source}: key {position} of {len(keys)}"
-            )
+    def __init__(
+        self,
+        master_keys: str,
+        *,
+        source: str = "BYOK_ENCRYPTION_KEY",
+        reload: Callable[[], str] | None = None,
+        fresh: bool = False,
+    ) -> None:
+        self.source = source
+        self._reload, self._fresh = reload, fresh
+        self._reloaded_at = float("-inf")
+        self._fernets = _fernets_of(master_keys, source)
         #: The master keys' ids, the one that wraps new data keys first.
         self.kids = tuple(self._fernets)
         self._data_keys: dict[tuple[str, str], DataKey] = {}
 
+    def refresh(self) -> None:
+        """Read the master keys again where they are kept, if they may have changed there.
+
+        Raises:
+            SetupError: they cannot be read, or are malformed.
+        """
+        if self._reload is not None:
+            self._fernets = _fernets_of(self._reload(), self.source)
+            self.kids = tuple(self._fernets)
+
     def new_data_key(self, account_id: str) -> tuple[str, str]:
         """A new data key for the account, wrapped, and the id of the master key that wraps it."""
-        kid = self.kids[0]
-        key = _WrappedKey(_VERSION, account_id, new_fernet_key())
-        return self._fernets[kid].encrypt(msgspec.json.encode(key)).decode(), kid
+        if self._fresh:
+            self.refresh()
+        return self._wrap(account_id, new_fernet_key())
+
+    def rewrap(self, account_id: str, wrapped: str, kid: str) -> tuple[str, str]:
+        """The same data key, wrapped by the first master key, and that one's id.
+
+        Raises:
+            SealError: it does not open here.
+        """
+        return self._wrap(account_id, self._unwrap(account_id, wrapped, kid))
 
     def data_key(self, account_id: str, wrapped: str, kid: str) -> DataKey:
         """The account's data key, unwrapped.
@@ -130,6 +163,20 @@ class Vault(_Unseen):
         known = self._data_keys.get((account_id, wrapped))
         if known is not None:
             return known
+        data_key = DataKey(account_id, Fernet(self._unwrap(account_id, wrapped, kid)))
+        if len(self._data_keys) >= _DATA_KEYS_MAX:
+            self._data_keys.clear()
+        self._data_keys[account_id, wrapped] = data_key
+        return data_key
+
+    def _wrap(self, account_id: str, data_key: str) -> tuple[str, str]:
+        kid = self.kids[0]
+        key = _WrappedKey(_VERSION, account_id, data_key)
+        return self._fernets[kid].encrypt(msgspec.json.encode(key)).decode(), kid
+
+    def _unwrap(self, account_id: str, wrapped: str, kid: str) -> str:
+        if kid not in self._fernets:
+            self._follow_rotation()
         if kid not in self._fernets:
             raise SealError(
                 f"the data key of {account_id} is wrapped by master key {kid}, which is not here"
@@ -137,11 +184,26 @@ class Vault(_Unseen):
         found = _read(self._fernets[kid], wrapped, _WrappedKey)
         if found is None or found.account_id != account_id or found.v != _VERSION:
             raise SealError(f"the data key of {account_id} does not open")
-        data_key = DataKey(account_id, Fernet(found.data_key))
-        if len(self._data_keys) >= _DATA_KEYS_MAX:
-            self._data_keys.clear()
-        self._data_keys[account_id, wrapped] = data_key
-        return data_key
+        return found.data_key
+
+    def _follow_rotation(self) -> None:
+        """Read the master keys again, but not over and over: the key may really be missing."""
+        now = time.monotonic()
+        if now - self._reloaded_at < _RELOAD_INTERVAL_S:
+            return
+        self._reloaded_at = now
+        try:
+            self.refresh()
+        except SetupError as error:
+            log.warning("master_keys_not_read_again", detail=error.message)
+
+
+def _fernets_of(master_keys: str, source: str) -> dict[str, Fernet]:
+    keys = [key.strip() for key in master_keys.split(",")]
+    return {
+        kid_of(key): _fernet_of(key, f"{source}: key {position} of {len(keys)}")
+        for position, key in enumerate(keys, start=1)
+    }
 
 
 def new_fernet_key() -> str:
@@ -149,7 +211,8 @@ def new_fernet_key() -> str:
     return Fernet.generate_key().decode()
 
 
-def _kid_of(key: str) -> str:
+def kid_of(key: str) -> str:
+    """A master key's id: how its SHA-256 begins."""
     return hashlib.sha256(key.encode()).hexdigest()[:_KID_CHARS]
 
 

@@ -70,11 +70,46 @@ def error_bodies(system: System) -> str:
         client.put("/v1/settings/keys/openai", json={"api_key": f"“{KEY}”"}),
         client.post("/v1/batches", json={"mode": "chat", "models": [], "api_key": KEY}),
         client.get("/v1/batches", headers={"Authorization": f"Bearer {KEY}"}),
-        client.get("/v1/settings/keys"),
-        client.get("/v1/models"),
+        client.post("/v1/batches/estimate", json={"mode": "chat", "models": [], "key": KEY}),
+        client.post("/v1/files", data={"retention": KEY}, files={"file": ("a.jsonl", b"{}")}),
+        client.post("/v1/files", files={"file": (KEY, b"no lines")}),
+        client.get("/v1/batches", params={"after": KEY, KEY: "1"}),
+        client.get(f"/v1/batches/{KEY}"),
+        client.post(f"{path}/check", headers={"Idempotency-Key": KEY}),
     ]
     assert all(answered.status_code < 500 for answered in answers)
-    return "\n".join(answered.text for answered in answers)
+    # What the client itself put into a path or a query is only ever its own word.
+    return "\n".join(answered.text for answered in answers[:-3])
+
+
+def shown_elsewhere(system: System, batch_id: str) -> list[str]:
+    """Everything that is told of an account, a batch and the process, in every form."""
+    client = system.client
+    paths = [
+        *(f"/v1/batches/{batch_id}/results?format={form}" for form in ("csv", "parquet", "jsonl")),
+        f"/v1/batches/{batch_id}/report",
+        "/v1/batches",
+        "/v1/settings/keys",
+        "/v1/models",
+        "/v1/usage",
+        "/v1/credits",
+        "/v1/credits/transactions",
+        "/metrics",
+        "/readyz",
+        "/openapi.json",
+    ]
+    return [client.get(path).content.decode("latin-1") for path in paths]
+
+
+def upload_and_estimate(system: System) -> list[str]:
+    """A file with the prompt, and what a batch of it would come to."""
+    line = f'{{"custom_id": "f1", "prompt": "{PROMPT}"}}\n'.encode()
+    stored = system.client.post("/v1/files", files={"file": ("in.jsonl", line)})
+    assert stored.status_code == 201, stored.text
+    body = {"mode": "chat", "models": [f"{PROVIDER}/model"], "input_file_id": stored.json()["id"]}
+    told = system.client.post("/v1/batches/estimate", json=body)
+    assert told.is_success, told.text
+    return [stored.text, told.text]
 
 
 def bytes_of_files(directory: Path) -> Iterator[tuple[str, bytes]]:
@@ -118,21 +153,26 @@ def sing(system: System, provider: FakeProvider, receiver: FakeReceiver) -> list
     provider.reply_with(problem(401, message=f"Incorrect API key provided: {KEY}"))
     refused = run_batch(system, provider, receiver.url, "refused")
     system.wait(refused, lambda shown: bool(shown["waiting_on"]), 30)
+    checked = system.client.post(f"/v1/settings/keys/{PROVIDER}/check").text
     views = [system.client.get(f"/v1/batches/{id_}").text for id_ in (batch_id, refused)]
-    return [*views, system.client.get(f"/v1/batches/{batch_id}/results").text]
+    results = system.client.get(f"/v1/batches/{batch_id}/results").text
+    return [*views, checked, *shown_elsewhere(system, batch_id), results]
 
 
 def check_nothing_kept(system: System) -> None:
     """Search every byte that was left behind."""
     broker = bytes_of_broker(system)
-    assert KEY.encode() not in broker
+    secrets = [KEY, system.api_key, system.master_key]
+    assert not any(secret.encode() in broker for secret in secrets)
     assert PROMPT.encode() not in broker
     rows = list(rows_of_store(system))
     assert any(PROMPT in text for _, text in rows), "the search itself must be able to find"
-    assert [name for name, text in rows if KEY in text] == []
     files = list(bytes_of_files(system.directory))
-    assert [name for name, data in files if KEY.encode() in data] == []
-    assert [name for name, data in files if ".log" in name and PROMPT.encode() in data] == []
+    for secret in secrets:
+        assert [name for name, text in rows if secret in text] == []
+        assert [name for name, data in files if secret.encode() in data] == []
+    for text in (PROMPT, ANSWER):
+        assert [name for name, data in files if ".log" in name and text.encode() in data] == []
 
 
 def test_k1_a_provider_key_is_found_nowhere_after_success_401_429_time_out_and_crash(
@@ -144,13 +184,14 @@ def test_k1_a_provider_key_is_found_nowhere_after_success_401_429_time_out_and_c
     system.start("worker")
     set_key(system, provider)
     errors = error_bodies(system)
+    told_of_files = upload_and_estimate(system)
     with FakeReceiver() as receiver:
         views = sing(system, provider, receiver)
         told = b"\n".join(seen.body for seen in receiver.journal)
     assert any(seen.authorization_sha256 for seen in provider.journal)
     assert ANSWER in views[-1]
     assert KEY not in errors
-    assert all(KEY not in view for view in views)
-    assert KEY.encode() not in told
-    assert PROMPT.encode() not in told
+    assert all(KEY not in view for view in [*views, *told_of_files])
+    assert all(PROMPT not in view for view in told_of_files)
+    assert not any(text.encode() in told for text in (KEY, PROMPT, ANSWER))
     check_nothing_kept(system)

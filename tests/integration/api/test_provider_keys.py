@@ -1,5 +1,6 @@
 """Provider keys over HTTP: set, tried and deleted; never shown, wherever it goes wrong."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -235,3 +236,13 @@ def test_a1_anothers_key_is_neither_seen_nor_checked_nor_deleted(api: Api) -> No
     refused(api.post("/v1/settings/keys/openai/check", key=stranger), 404)
     refused(api.call("DELETE", "/v1/settings/keys/openai", key=stranger), 404)
     assert len(api.get("/v1/settings/keys").json()["data"]) == 1
+
+
+def test_setting_and_deleting_a_key_is_in_the_audit_log(api: Api) -> None:
+    path = "/v1/settings/keys/openai"
+    assert api.call("PUT", path, json={"api_key": "sk-canary-audit-1"}).status_code == 200
+    assert api.call("DELETE", path).status_code == 204
+    told = api.get("/v1/audit").text
+    assert "sk-canary" not in told
+    done = [(one["action"], one["subject"]) for one in json.loads(told)["data"]]
+    assert done[:2] == [("provider_key.deleted", "openai"), ("provider_key.set", "openai")]
