@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from tests.bench.bars import Bar, note, tell
+from tests.bench.door import measure_door
 from tests.bench.harness import STORES, Servers
 from tests.bench.measures import (
     FULL,
@@ -45,6 +46,7 @@ def stages(servers: Servers, sizes: Sizes) -> dict[str, Stage]:
     for kind in STORES:
         named[f"ingest_{kind}"] = partial(measure_ingest, kind, servers, sizes)
         named[f"latency_{kind}"] = partial(measure_latency, kind, servers, sizes)
+        named[f"door_{kind}"] = partial(measure_door, kind, servers, sizes.starts)
     return named
 
 

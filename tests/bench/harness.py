@@ -55,6 +55,7 @@ class System:
         self._servers = servers
         self.provider = servers.provider
         self.workers: list[Child] = []
+        self.environment: Mapping[str, str] = {}  # what its processes are started with
 
     def new_account(self, name: str) -> str:
         """An account with a key for the provider; its calls are noted under that name."""
@@ -163,5 +164,6 @@ def system(
         upgrade(services.store.engine)
         made = System(kind, servers, services, directory)
         stack.callback(made.stop)
+        made.environment = environment
         made.start_workers(workers, environment)
         yield made
