@@ -1,6 +1,7 @@
 """Carries one claimed call to its provider and back: built, sent, read and priced."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 import structlog
@@ -15,6 +16,7 @@ from app.domain.errors import (
     SealError,
 )
 from app.domain.states import Billed
+from app.domain.told import ToldLimits
 from app.domain.wire import Sender
 from app.net import parse_trusted
 from app.pipeline.dispatch import Prepared
@@ -23,6 +25,7 @@ from app.pipeline.services import Services
 from app.providers import registry
 from app.providers.base import CallInput
 from app.providers.senders import SenderSet
+from app.providers.told import limits_told
 from app.vault.provider_keys import Credential, open_credential
 
 log = structlog.get_logger(__name__)
@@ -49,6 +52,7 @@ class Carrier:
         self._credentials: dict[tuple[str, str | None, str | None], Credential] = {}
         self._sender_of: dict[tuple[str, str | None], Sender] = {}
         self._timeout_s = services.settings.attempt_timeout_s
+        self.on_told: Callable[[str, ToldLimits], None] = lambda _lane_id, _limits: None
 
     async def carry(self, prepared: Prepared) -> tuple[Finished, ProviderError | None]:
         """One attempt. Never raises; the error, if there is one, is for governor and breaker."""
@@ -91,6 +95,8 @@ class Carrier:
         request = adapter.build(given, credential)
         response = await self._sender_for(call, credential).send(request, self._timeout_s)
         latency_ms = _ms(asyncio.get_running_loop().time() - started)
+        if told := limits_told(response.headers):
+            self.on_told(call.lane_id, told)
         completion = adapter.read(response, given, credential)
         finished = answered(call, completion, latency_ms)
         finished.status_code = response.status_code

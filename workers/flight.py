@@ -13,9 +13,11 @@ from app.domain.errors import (
     ProviderKeyRefusedError,
     ProviderRateLimitedError,
     ProviderRefusedError,
+    ProviderUnavailableError,
 )
 from app.limits.breaker import Breaker
 from app.limits.governor import Governor
+from app.limits.lanes import Refusal
 from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import (
     SUSPECT_CRASHES,
@@ -25,11 +27,12 @@ from app.pipeline.outcomes import (
     given_back,
     unknown,
 )
-from app.pipeline.park import park_lane
+from app.pipeline.park import QUOTAS, park_lane
 from app.pipeline.services import Services
 from workers.carrier import Carrier
 from workers.choose import Key
 from workers.lease import Lease
+from workers.tokens import Tokens
 from workers.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -37,6 +40,8 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _SUSPECT_WAIT_S = 1.0
 _CANCEL_S = 1.0
+#: Anthropic's status for too many calls of everybody's at once.
+_OVERLOADED = 529
 
 
 class Flight:
@@ -67,6 +72,8 @@ class Flight:
         self._writer = writer
         self._executor = executor
         self._carrier = Carrier(services, policy, executor)
+        self._carrier.on_told = self._governor.told
+        self.tokens = Tokens()
         self._calls: dict[asyncio.Task[None], Prepared] = {}
         self._freeing: set[asyncio.Task[None]] = set()
         self.by_account: Counter[str] = Counter()
@@ -141,13 +148,23 @@ class Flight:
     ) -> bool:
         """Tell breaker, governor and lane what this attempt showed; whether the breaker learnt."""
         call = prepared.call
+        self._count(prepared, finished)
         match error:
+            case ProviderRateLimitedError(reason=reason) if reason in QUOTAS:
+                # Once it is there again a single call tries, before all others go on.
+                struck = Refusal(0.0, finished.latency_ms / 1000, reason)
+                await self._governor.refused(call.lane_id, struck)
+                await self._park(prepared, error, error.retry_after_s or QUOTAS[reason])
+                return False
             case ProviderRateLimitedError():
-                await self._governor.pause(call.lane_id, finished.delay_s, error.reason)
+                await self._refused(finished, error, is_rate=True)
                 return False
             case ProviderKeyRefusedError():
                 await self._park(prepared, error)
                 return False
+            case ProviderUnavailableError(status_code=code) if code == _OVERLOADED:
+                await self._refused(finished, error, is_rate=False)
+                await self._breaker.failed(call.lane_id, call.model)
             case ProviderRefusedError(status_code=None):
                 return False  # our own doing: nobody was asked
             case None | ProviderRefusedError():
@@ -156,11 +173,35 @@ class Flight:
                 await self._breaker.failed(call.lane_id, call.model)
         return True
 
-    async def _park(self, prepared: Prepared, error: ProviderKeyRefusedError) -> None:
-        lane_id, reason = prepared.call.lane_id, f"{error.reason}: {error.message}"
-        parked = await asyncio.get_running_loop().run_in_executor(
-            self._executor, park_lane, self._services, lane_id, prepared.provider_key_id, reason
+    def _count(self, prepared: Prepared, finished: Finished) -> None:
+        """Tell the governor what was answered, and what of its tokens was taken."""
+        call, completion = prepared.call, finished.completion
+        if completion is None:
+            self._governor.owe(call.lane_id, -call.tokens_permitted)
+            return
+        tokens = completion.usage.input_tokens + completion.usage.output_tokens
+        self.tokens.took(key_of(prepared), tokens)
+        more = tokens - call.tokens_permitted
+        self._governor.answered(call.lane_id, finished.latency_ms / 1000, more)
+
+    async def _refused(
+        self,
+        finished: Finished,
+        error: ProviderRateLimitedError | ProviderUnavailableError,
+        *,
+        is_rate: bool,
+    ) -> None:
+        refusal = Refusal(
+            error.retry_after_s, finished.latency_ms / 1000, error.reason, is_rate=is_rate
         )
+        await self._governor.refused(finished.call.lane_id, refusal)
+
+    async def _park(
+        self, prepared: Prepared, error: ProviderError, for_s: float | None = None
+    ) -> None:
+        lane_id, reason = prepared.call.lane_id, f"{error.reason}: {error.message}"
+        of = (self._services, lane_id, prepared.provider_key_id, reason, for_s)
+        parked = await asyncio.get_running_loop().run_in_executor(self._executor, park_lane, *of)
         if parked:
             log.warning("lane_parked", lane=lane_id, reason=error.reason)
         self.on_parked(lane_id)

@@ -38,8 +38,6 @@ _BUDGET_WAIT_S = 0.25
 _TRIAL_WAIT_S = 0.25
 _STORE_WAIT_S = 0.5
 _REFRESH_S = 1.0
-#: What a call is taken to need of a token rate, until some were seen.
-_TOKENS_GUESS = 1500
 
 
 class Pump:
@@ -79,7 +77,6 @@ class Pump:
         self._entries: dict[Key, Entry] = {}
         self._not_before: dict[Key, float] = {}
         self._trials: set[tuple[str, str]] = set()
-        self._tokens_each: dict[Key, int] = {}
         self._woken = asyncio.Event()
         self._stopping = False
         self._claim_unsure = False
@@ -181,9 +178,7 @@ class Pump:
         await self._waits.follow(entries, await self._breaker.open_models(lanes))
         now = self._loop.time()
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
-        self._tokens_each = {
-            key: tokens for key, tokens in self._tokens_each.items() if key in self._entries
-        }
+        self.flight.tokens.keep(self._entries)
 
     async def _picks(self) -> Sequence[tuple[Entry, int]]:
         now = self._loop.time()
@@ -226,10 +221,11 @@ class Pump:
 
     async def _claim_permitted(self, entry: Entry, wanted: int) -> int:
         limits = LaneLimits(entry.lane_id, entry.rpm, entry.tpm, entry.in_flight)
-        tokens = self._tokens_each.get(entry.key, _TOKENS_GUESS)
+        tokens = self.flight.tokens.each(entry.key)
         grant = await self._governor.acquire(limits, wanted, tokens)
         if grant.granted == 0:
             self._rest(entry, grant.wait_s)
+            await self._waits.hold(entry, grant)
             return 0
         got = Claim(())
         try:
@@ -241,7 +237,7 @@ class Pump:
         finally:
             if len(got.calls) < grant.granted:
                 await self._governor.release(limits, grant.granted - len(got.calls), tokens)
-        self._launch(entry, got)
+        self._launch(entry, got, tokens)
         if got.short is not None:
             await self._run_short(entry, got.short)
         return len(got.calls)
@@ -257,10 +253,10 @@ class Pump:
                 self._writer.put(given_back(call, "claim_unsure"))
         self._claim_unsure = False
 
-    def _launch(self, entry: Entry, got: Claim) -> None:
-        if got.calls:
-            bounds = [one.call.tokens_bound for one in got.calls]
-            self._tokens_each[entry.key] = sum(bounds) // len(bounds)
+    def _launch(self, entry: Entry, got: Claim, tokens: int) -> None:
+        self.flight.tokens.bound(entry.key, [one.call.tokens_bound for one in got.calls])
+        for one in got.calls:
+            one.call.tokens_permitted = tokens
         self.flight.launch_all(got.calls)
 
     async def _run_short(self, entry: Entry, why: Room) -> None:

@@ -5,11 +5,14 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 
 from app.domain.plan import MIXED
-from app.pipeline.backlog import Entry, note_wait
+from app.limits.lanes import Grant
+from app.pipeline.backlog import Entry, hold, note_wait
 from app.pipeline.closing import Waiting, close_waiting
 from app.pipeline.services import Services
 
 CIRCUIT_OPEN = "circuit_open"
+#: A shorter wait is not worth a write.
+_MOMENT_S = 2.0
 
 
 class Waits:
@@ -36,6 +39,11 @@ class Waits:
                 await self._run(self._note, entry, CIRCUIT_OPEN)
             elif entry.noted and not is_shut:
                 await self._run(self._note, entry, None)
+
+    async def hold(self, entry: Entry, grant: Grant) -> None:
+        """Note a limit of the lane that lasts longer than a moment, which only the broker knows."""
+        if grant.reason is not None and grant.wait_s >= _MOMENT_S:
+            await self._run(hold, self._services.store, entry, grant.reason, grant.wait_s)
 
     async def _run(self, work: object, *args: object) -> None:
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from api.deps import BatchId, Reader, WithServices
 from api.v1.queries import Query
 from api.views import ResultPage
 from app.domain.errors import InvalidRequestError
-from app.reports.leaderboard import report
+from app.reports.leaderboard import gather, lay_out
 from app.reports.report_views import ReportView
 from app.reports.results import Selection, result_page, stream_results
 
@@ -86,8 +86,8 @@ def batch_report(
     """The leaderboard, with costs, latencies and what to keep in mind."""
     _refuse_later(query.format)
     with services.store.read() as session:
-        view = report(session, principal.account_id, batch_id)
-    return answer(view)
+        sums = gather(session, principal.account_id, batch_id)
+    return answer(lay_out(sums))
 
 
 def _refuse_later(wanted: str) -> None:

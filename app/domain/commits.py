@@ -39,7 +39,7 @@ class Commit(StrEnum):
     BUDGET = "budget"  # whether a batch whose budget has no room ends
     REST = "rest"  # nothing of a lane is due for a while
     WAIT = "wait"  # why a lane waits
-    PARK = "park"  # a lane whose key was refused
+    PARK = "park"  # a lane whose key was refused or quota used up, or whose quota is there again
     RECORD = "record"  # a group of finished attempts, by the writer or for a lost worker
     ADVANCE = "advance"  # a group of jobs whose round is done: advance, judge and blend
     FINALIZE = "finalize"  # no job of a batch will change any more

@@ -63,7 +63,8 @@ class LaneState(StrEnum):
     """Whether a lane may be used."""
 
     OPEN = "open"
-    PARKED = "parked"  # its key was refused; setting the key opens it
+    # Its key was refused, and setting the key opens it; or a quota is used up, and time does.
+    PARKED = "parked"
     CLOSED = "closed"  # its key was deleted; setting a key opens it
 
 

@@ -2,15 +2,22 @@
 
 Rates are kept as a generic cell rate algorithm (GCRA) does: one moment per lane and rate, at
 which all that was granted is paid off. A grant moves it on by the price of what was granted, in
-time; it may run ahead of the clock by a burst of a few seconds, or by one call that takes longer.
+time; it may run ahead of the clock by a short burst, or by one call that takes longer.
+
+A vendor that counts by the minute, whichever minute, is never asked for more than it allows:
+with the burst, and a second's delay on the way, `HEADROOM` of a limit is still within it.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.domain.told import ToldLimits
+
 #: How far ahead of the clock a rate may be: so many seconds' worth may go out at once.
-BURST_S = 5.0
+BURST_S = 1.5
+#: The part of a limit that is used: (60 s + burst + a second) / 60 s of it is the whole.
+HEADROOM = 0.96
 #: When to ask again for places that other workers hold: nobody tells us when they are free.
 IN_FLIGHT_WAIT_S = 0.25
 #: A longer Retry-After is cut: asking again after an hour costs one request, believing a
@@ -20,6 +27,7 @@ RATE_LIMITED = "rate_limited"
 IN_FLIGHT = "in_flight"
 
 _MINUTE_S = 60.0
+_RATE_MIN = 0.5
 _SPREAD = 0.1
 _SPREAD_MIN_S = 0.25
 _SPREAD_MAX_S = 5.0
@@ -31,8 +39,8 @@ class LaneLimits:
     """What a lane may do: requests and tokens per minute, calls in flight; None is no limit."""
 
     lane_id: str
-    rpm: int | None = None
-    tpm: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
     in_flight: int | None = None
 
     @property
@@ -47,9 +55,9 @@ class LaneLimits:
         """
         prices = {}
         if self.rpm is not None:
-            prices["requests"] = workers * _MINUTE_S / max(self.rpm, 1)
+            prices["requests"] = workers * _MINUTE_S / max(self.rpm, _RATE_MIN)
         if self.tpm is not None and tokens_each > 0:
-            prices["tokens"] = workers * tokens_each * _MINUTE_S / max(self.tpm, 1)
+            prices["tokens"] = workers * tokens_each * _MINUTE_S / max(self.tpm, _RATE_MIN)
         return prices
 
 
@@ -63,6 +71,23 @@ class Grant:
     granted: int
     wait_s: float = 0.0
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A provider refused a call because there are too many.
+
+    Attributes:
+        retry_after_s: the wait it asks for; None if it named none.
+        latency_s: how long ago the call was sent.
+        reason: one word for why the lane pauses.
+        is_rate: whether there are too many in a time, rather than at once.
+    """
+
+    retry_after_s: float | None
+    latency_s: float
+    reason: str = RATE_LIMITED
+    is_rate: bool = True
 
 
 class Limiter(Protocol):
@@ -82,6 +107,18 @@ class Limiter(Protocol):
 
     async def pause(self, lane_id: str, for_s: float, reason: str) -> None:
         """Send nothing for so long and a little more; an earlier, longer pause stays."""
+        ...
+
+    async def refused(self, lane_id: str, refusal: Refusal) -> None:
+        """The provider refused a call: pause the lane, and send less from now on."""
+        ...
+
+    def answered(self, lane_id: str, latency_s: float, tokens_more: int = 0) -> None:
+        """The provider answered a call, which took so many tokens more than its permit's."""
+        ...
+
+    def told(self, lane_id: str, limits: ToldLimits) -> None:
+        """Take note of what an answer said of the lane's limits."""
         ...
 
     def paused_for(self, lane_id: str) -> float:

@@ -27,13 +27,13 @@ end
 """
 
 
-def connect(url: str) -> "Redis":
+def connect(url: str, timeout_s: float = TIMEOUT_S) -> "Redis":
     """A client that gives up soon: its caller knows what to do without."""
     return Redis.from_url(
         url,
         decode_responses=True,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
 

@@ -4,19 +4,23 @@ It knows of no other worker. So that several do not exceed a limit together, eac
 share of it.
 """
 
+import math
 import random
 import time
 from collections.abc import Callable
 
+from app.domain.told import ToldLimits
 from app.limits.lanes import (
     IN_FLIGHT,
     IN_FLIGHT_WAIT_S,
     RATE_LIMITED,
     Grant,
     LaneLimits,
+    Refusal,
     fitting,
     pause_s,
 )
+from app.limits.learned import NOTHING, Learned, Measured, backoff_s, narrowed, spent_for_s
 
 
 class LocalGovernor:
@@ -41,12 +45,18 @@ class LocalGovernor:
         self._paid_off: dict[tuple[str, str], float] = {}
         self._held: dict[str, int] = {}
         self._paused: dict[str, tuple[float, str]] = {}
+        self._debts: dict[str, int] = {}
+        self._measured = Measured()
+        self.learned: dict[str, Learned] = {}
 
     async def acquire(self, lane: LaneLimits, wanted: int, tokens_each: int) -> Grant:
         """Permits for up to `wanted` calls of at most about so many tokens each."""
         pause = self.pause_of(lane.lane_id)
-        if pause is not None:
-            return pause
+        return pause or self.grant(self.narrowed(lane), wanted, tokens_each)
+
+    def grant(self, lane: LaneLimits, wanted: int, tokens_each: int) -> Grant:
+        """The same of a lane that is not paused, with the limits that are to be kept now."""
+        self._settle(lane)
         granted, wait_s = min(wanted, self._room(lane)), 0.0
         prices_s = lane.prices_s(tokens_each, self.workers)
         now = self._clock()
@@ -65,6 +75,7 @@ class LocalGovernor:
 
     async def release(self, lane: LaneLimits, unused: int, tokens_each: int) -> None:
         """Give back permits that nothing was sent with, and their places in flight."""
+        lane = self.narrowed(lane)
         for rate, price_s in lane.prices_s(tokens_each, self.workers).items():
             self._pay(lane.lane_id, rate, -unused * price_s)
         self.hold(lane.lane_id, -unused)
@@ -76,6 +87,27 @@ class LocalGovernor:
     async def pause(self, lane_id: str, for_s: float, reason: str) -> None:
         """Send nothing for so long and a little more; an earlier, longer pause stays."""
         self.note_pause(lane_id, pause_s(for_s, self._jitter()), reason)
+
+    async def refused(self, lane_id: str, refusal: Refusal) -> None:
+        """The provider refused a call: pause the lane, and send less from now on."""
+        self.strike(lane_id, refusal)
+        if for_s := self.pause_after(lane_id, refusal):
+            self.note_pause(lane_id, for_s, refusal.reason)
+
+    def answered(self, lane_id: str, latency_s: float, tokens_more: int = 0) -> None:
+        """The provider answered a call, which took so many tokens more than its permit's."""
+        now = self._clock()
+        self._measured.count(lane_id, now)
+        self.owe(lane_id, tokens_more)
+        learned = self.learned.get(lane_id)
+        if learned is not None and learned.strikes:
+            self.learned[lane_id] = learned.heard(now - latency_s)
+
+    def told(self, lane_id: str, limits: ToldLimits) -> None:
+        """Take note of what an answer said of the lane's limits."""
+        self.learned[lane_id] = self.learned.get(lane_id, NOTHING).telling(limits)
+        if spent_s := spent_for_s(limits):
+            self.note_pause(lane_id, pause_s(spent_s, self._jitter()), RATE_LIMITED)
 
     def paused_for(self, lane_id: str) -> float:
         """Seconds until the lane may send again; 0 if it may."""
@@ -97,11 +129,54 @@ class LocalGovernor:
         """How many calls of the lane this process has in flight."""
         return self._held.get(lane_id, 0)
 
+    def narrowed(self, lane: LaneLimits) -> LaneLimits:
+        """The limits that are to be kept now, with what was learnt."""
+        return narrowed(lane, self.learned.get(lane.lane_id, NOTHING), self._clock())
+
+    def strike(self, lane_id: str, refusal: Refusal) -> bool:
+        """Learn from a refusal; answers whether it said anything new."""
+        now, known = self._clock(), self.learned.get(lane_id, NOTHING)
+        if not known.is_news(refusal, now):
+            return False
+        measured = self._measured.per_minute(lane_id, now) * self.workers
+        held = self.held(lane_id) * self.workers
+        self.learned[lane_id] = known.struck(refusal, now, measured, held)
+        return True
+
+    def pause_after(self, lane_id: str, refusal: Refusal) -> float:
+        """How long the lane pauses: as long as it is asked to, and longer after every refusal."""
+        asked_s = 0.0
+        if refusal.retry_after_s is not None:
+            asked_s = pause_s(refusal.retry_after_s, self._jitter())
+        strikes = self.learned.get(lane_id, NOTHING).strikes
+        if not refusal.is_rate or (strikes <= 1 and refusal.retry_after_s is not None):
+            return asked_s
+        return max(asked_s, backoff_s(strikes, self._jitter()))
+
+    def owe(self, lane_id: str, tokens_more: int) -> None:
+        """So many tokens more were taken than permits were for; or fewer, if it is negative."""
+        if tokens_more:
+            self._debts[lane_id] = self._debts.get(lane_id, 0) + tokens_more
+
+    def debt(self, lane_id: str) -> int:
+        """What is owed since the last time; asking settles it."""
+        return self._debts.pop(lane_id, 0)
+
+    def _settle(self, lane: LaneLimits) -> None:
+        debt = self.debt(lane.lane_id)
+        if lane.tpm is not None and debt:
+            price_s = lane.prices_s(abs(debt), self.workers)["tokens"]
+            self._pay(lane.lane_id, "tokens", math.copysign(price_s, debt))
+
     def note_pause(self, lane_id: str, for_s: float, reason: str) -> None:
         """Take note of a pause, unless a longer one is known."""
         until = self._clock() + for_s
         if lane_id not in self._paused or until > self._paused[lane_id][0]:
             self._paused[lane_id] = (until, reason)
+
+    def paused(self) -> list[str]:
+        """Lanes that are, or were, paused."""
+        return list(self._paused)
 
     def pause_of(self, lane_id: str) -> Grant | None:
         """Nothing, and for how long, if the lane is paused."""

@@ -84,6 +84,8 @@ class Lane(Table, table=True):
     in_flight: int | None = None
     parked_reason: str | None = Field(default=None, sa_type=LongText)
     parked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    # When a quota is there again, and the lane opens by itself.
+    parked_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 

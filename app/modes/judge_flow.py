@@ -57,7 +57,8 @@ def judge_answers(
         round_ := repairs(job, answers, judged, readings)
     ):
         return round_
-    return _verdict(job.plan, judged, readings)
+    chars = {label: len(text) for label, text in answers.items()}
+    return _verdict(job.plan, judged, readings, chars)
 
 
 def judged_in(results: Sequence[CallResult]) -> list[CallResult]:
@@ -108,6 +109,7 @@ def _verdict(
     plan: Plan,
     judged: Sequence[CallResult],
     readings: Mapping[str, ReadVerdict | Unreadable],
+    chars: Mapping[str, int],
 ) -> Verdict:
     spoken = {
         label: reading for label, reading in readings.items() if isinstance(reading, ReadVerdict)
@@ -116,4 +118,4 @@ def _verdict(
         label for result in judged for label in (result.meta or {}).get("addresses_judge", [])
     }
     abstained = len(spec_of(plan).judges) - len(spoken)
-    return panel_verdict(plan, spoken, abstained=abstained, addressing=addressing)
+    return panel_verdict(plan, spoken, abstained=abstained, addressing=addressing, chars=chars)

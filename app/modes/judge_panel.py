@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
+from statistics import median
 
 from app.domain.plan import Plan
 from app.domain.verdict import JudgeScore, Score, Verdict
@@ -17,11 +18,13 @@ def panel_verdict(
     *,
     abstained: int,
     addressing: Iterable[str] = (),
+    chars: Mapping[str, int] | None = None,
 ) -> Verdict:
     """The mean of the judges' scores, by contestant, best first.
 
     `spoken` has the verdicts that could be read, by the judge's label, all on the same
-    contestants; `addressing` names the contestants whose answer seems to speak to the judge.
+    contestants; `addressing` names the contestants whose answer seems to speak to the judge,
+    and `chars` has the lengths of the answers.
     Contestants with the same mean share a rank, and if they are the best there is no winner.
     """
     judged = [
@@ -32,9 +35,8 @@ def panel_verdict(
         if score.label == variant.label
     ]
     labels = dict.fromkeys(score.label for score in judged)
-    means = {
-        label: _mean([score.score for score in judged if score.label == label]) for label in labels
-    }
+    given = {label: [score.score for score in judged if score.label == label] for label in labels}
+    means = {label: _mean(scores) for label, scores in given.items()}
     marked, own = set(addressing), _self_judged(plan, spoken)
     scores = [
         Score(
@@ -44,6 +46,9 @@ def panel_verdict(
             reasoning=_reasoning([score for score in judged if score.label == label]),
             self_judged=label in own,
             addresses_judge=label in marked,
+            median=_median(given[label]),
+            spread=_spread(given[label]),
+            chars=(chars or {}).get(label),
         )
         for label, mean in means.items()
     ]
@@ -60,6 +65,14 @@ def panel_verdict(
 
 def _mean(values: Sequence[float]) -> float:
     return round(fsum(values) / len(values), _DECIMALS)
+
+
+def _median(values: Sequence[float]) -> float:
+    return round(median(values), _DECIMALS)
+
+
+def _spread(values: Sequence[float]) -> float:
+    return round(max(values) - min(values), _DECIMALS)
 
 
 def _self_judged(plan: Plan, spoken: Mapping[str, ReadVerdict]) -> set[str]:

@@ -34,6 +34,12 @@ WHERE lane_id = :lane AND model = :model AND batch_id = :batch
 """
 
 
+_HOLD = """
+UPDATE backlog SET due_at = {after_ms(:for_ms)}, wait_reason = :why
+WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND due_at < {after_ms(:for_ms)}
+"""
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One line of the backlog that is due: where calls wait, and what is known of their batch."""
 
@@ -110,6 +116,24 @@ def note_wait(store: Store, entry: Entry, why: str | None, *, counts: bool = Fal
                 "batch": entry.batch_id,
                 "why": why,
                 "counts": int(counts),
+            },
+        )
+
+
+def hold(store: Store, entry: Entry, why: str, for_s: float) -> None:
+    """Say that an entry is not sent for so long though it is due, because of a limit of its lane.
+
+    It costs nothing meanwhile, and is looked at earlier only if something is queued for it.
+    """
+    with store.transaction(Commit.WAIT) as tx:
+        tx.run(
+            store.sql(_HOLD),
+            {
+                "lane": entry.lane_id,
+                "model": entry.model,
+                "batch": entry.batch_id,
+                "why": why,
+                "for_ms": round(for_s * 1000),
             },
         )
 

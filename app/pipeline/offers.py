@@ -109,7 +109,9 @@ def _provider_offer(provider: str, lane: Lane | None, aggregator: Lane | None) -
             return ProviderOffer(provider, billed, aggregator.state, is_listed, told, AGGREGATOR)
         return ProviderOffer(provider, None, None, is_listed, missing)
     reason = None if is_listed else f"any model that the server has, as {provider}/<model>"
-    if lane.state == LaneState.PARKED:
+    if lane.state == LaneState.PARKED and lane.parked_until is not None:
+        reason = f"until {lane.parked_until:%Y-%m-%d %H:%M} UTC: {lane.parked_reason}"
+    elif lane.state == LaneState.PARKED:
         reason = f"the provider refused the key: {lane.parked_reason}"
     return ProviderOffer(provider, lane.billed, lane.state, is_listed, reason)
 

@@ -19,6 +19,8 @@ from app.domain.states import AttemptState, Billed, CallState, Role
 
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 60.0
+#: A longer wait is not believed of a single call: asking again costs one request.
+WAIT_MAX_S = 3600.0
 #: A crash count at which a call is suspected, and runs with no other suspect in its process.
 SUSPECT_CRASHES = 2
 POISON_CRASHES = 3
@@ -49,6 +51,7 @@ class ClaimedCall(msgspec.Struct):
     at_most_once: bool = False
     fail_fast: bool = False
     interactive: bool = False  # somebody waits for it
+    tokens_permitted: int = 0  # what of a token rate its permit was for
 
 
 class Finished(msgspec.Struct):
@@ -96,7 +99,9 @@ def backoff_s(policy: Policy, failures: int, floor_s: float | None = None) -> fl
     """Exponential backoff with full jitter in its upper half, never below what was asked for."""
     ceiling = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** max(0, failures - 1))
     jittered = policy.jitter.uniform(ceiling / 2, ceiling)
-    return jittered if floor_s is None else max(jittered, floor_s + policy.jitter.uniform(0, 1))
+    if floor_s is None:
+        return jittered
+    return max(jittered, min(floor_s, WAIT_MAX_S) + policy.jitter.uniform(0, 1))
 
 
 def answered(call: ClaimedCall, completion: Completion, latency_ms: int) -> Finished:

@@ -17,6 +17,7 @@ from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane,
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
 from app.pipeline.deliver import due_deliveries
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
+from app.pipeline.park import reopen_lanes
 from app.pipeline.record import end_early, record, step_of
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
@@ -43,6 +44,7 @@ def reconcile(services: Services) -> list[Hint]:
     """
     recover_lost_workers(services)
     expire_batches(services)
+    reopen_lanes(services)
     end_stuck_lanes(services)
     for batch_id in _ending_batches(services.store):
         close_open_work(services, batch_id)
@@ -168,7 +170,7 @@ def end_stuck_lanes(services: Services) -> None:
 def _stuck(lane: Lane, backlog: Backlog, before: datetime, wait_max_s: float) -> Waiting | None:
     if lane.state == LaneState.CLOSED:
         return Waiting(lane.id, "key_deleted", f"the key for {lane.provider} was deleted")
-    if lane.state == LaneState.PARKED and (lane.parked_at is None or lane.parked_at >= before):
+    if lane.state == LaneState.PARKED and _is_quota_or_fresh(lane, before):
         text = f"{lane.provider} refused the key: {lane.parked_reason}"
         return Waiting(lane.id, "lane_parked", text, only_fail_fast=True)
     if lane.state == LaneState.PARKED:
@@ -180,6 +182,11 @@ def _stuck(lane: Lane, backlog: Backlog, before: datetime, wait_max_s: float) ->
             lane.id, "provider_unavailable", text, wait_max_s, backlog.model, backlog.batch_id
         )
     return None
+
+
+def _is_quota_or_fresh(lane: Lane, before: datetime) -> bool:
+    """Whether only those calls end that have another model to try: a quota is waited for."""
+    return lane.parked_until is not None or lane.parked_at is None or lane.parked_at >= before
 
 
 def _ending_batches(store: Store) -> Sequence[str]:

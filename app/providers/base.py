@@ -14,6 +14,7 @@ from app.domain.secret import Secret
 from app.domain.wire import Request, Response
 
 RETRY_AFTER_MAX_S = 86_400.0
+_RETRY_AFTER = (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0))
 
 
 class CredentialLike(Protocol):
@@ -127,8 +128,9 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
     In the order of the vendors' own clients: `retry-after-ms`, then `retry-after` as seconds,
     fractions allowed, then as an HTTP date (openai-python, `_base_client._parse_retry_after_header`).
+    Azure OpenAI tells milliseconds by a name of its own.
     """
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    for name, scale in _RETRY_AFTER:
         wait_s = _number(headers.get(name, ""))
         if wait_s is not None:
             return min(max(wait_s * scale, 0.0), RETRY_AFTER_MAX_S)

@@ -22,6 +22,7 @@ from app.domain.redact import redact
 from app.domain.wire import Response
 from app.providers.base import CallInput, CredentialLike, parse_retry_after
 from app.providers.reading import sanitise
+from app.providers.told import wait_told
 
 MESSAGE_CHARS_MAX = 500
 REQUEST_ID_CHARS_MAX = 128
@@ -92,6 +93,12 @@ _LIMIT_WORDS = {
     DAILY_QUOTA: "quota_exhausted",
     "ramp_limit_exceeded": "ramp_limit",
 }
+#: OpenAI and Groq say which of their limits it was in a sentence: `on requests per day (RPD)`.
+_LIMIT_TEXTS = ((re.compile(r"\bper day\b|\((?:RPD|TPD)\)", re.IGNORECASE), "quota_exhausted"),)
+#: Money that is there again by itself is waited for as a day's quota is, if it is said when. A wait
+#: of seconds is no month's end, but what the vendor says with every refusal.
+_SPENT_REASONS = frozenset({"spend_limit"})
+_SPENT_WAIT_MIN_S = 60.0
 #: The request itself, for good.
 _REFUSED_REASONS = {404: "not_found", 413: "too_large"}
 _REFUSED_WORDS = {
@@ -136,6 +143,15 @@ def failure_of(response: Response, said: ErrorWords, credential: CredentialLike)
         return ProviderRefusedError(
             text, reason=refused_reason, status_code=status, request_id=request_id
         )
+    wait_s = parse_retry_after(response.headers) or 0.0
+    if key_reason in _SPENT_REASONS and wait_s >= _SPENT_WAIT_MIN_S:
+        return ProviderRateLimitedError(
+            text,
+            reason=key_reason,
+            retry_after_s=wait_s,
+            status_code=status,
+            request_id=request_id,
+        )
     if key_reason:
         return ProviderKeyRefusedError(
             text, reason=key_reason, status_code=status, request_id=request_id
@@ -178,13 +194,14 @@ def _key_reason(status: int, said: ErrorWords) -> str | None:
 def _for_now(
     response: Response, said: ErrorWords, text: str, request_id: str | None
 ) -> ProviderError:
-    status, retry_after_s = response.status_code, parse_retry_after(response.headers)
+    status, is_limit = response.status_code, response.status_code == TOO_MANY_REQUESTS
+    retry_after_s = (wait_told if is_limit else parse_retry_after)(response.headers)
     if retry_after_s is None:
         retry_after_s = said.retry_after_s
-    if status == TOO_MANY_REQUESTS:
+    if is_limit:
         return ProviderRateLimitedError(
             text,
-            reason=_first(_LIMIT_WORDS, said.words) or "rate_limited",
+            reason=_limit_reason(said),
             retry_after_s=retry_after_s,
             status_code=status,
             request_id=request_id,
@@ -196,6 +213,14 @@ def _for_now(
         status_code=status,
         request_id=request_id,
     )
+
+
+def _limit_reason(said: ErrorWords) -> str:
+    """Which kind of limit it is: one of a minute, unless it says otherwise."""
+    if word := _first(_LIMIT_WORDS, said.words):
+        return word
+    texts = (reason for pattern, reason in _LIMIT_TEXTS if pattern.search(said.message))
+    return next(texts, "rate_limited")
 
 
 def _refused_reason(status: int, said: ErrorWords, key_reason: str | None) -> str | None:

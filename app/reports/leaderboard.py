@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
+from typing import Literal
 
+import msgspec
 from sqlmodel import Session
 
 from app.domain.money import ceil_div
@@ -14,23 +16,21 @@ from app.domain.states import CallState, Role
 from app.models import Batch
 from app.modes.judge_prompt import SCORE_MAX
 from app.providers.registry import SIMULATED
+from app.reports.judged_views import EstimateView, JudgedView, LevelView
+from app.reports.judgements import Judgements, Marks, judgements
 from app.reports.notes import notes_on
 from app.reports.owned import own_batch, plan_of
 from app.reports.progress import cost_view, job_counts
 from app.reports.ranking import Place, Standing, places
 from app.reports.report_views import (
     ContestantView,
-    EstimateView,
     JudgePanelist,
     ReportView,
     StageCost,
 )
 from app.reports.tallies import (
-    Judgements,
-    Marks,
     Used,
     calls_by_state,
-    judgements,
     latencies_by_label,
     repairs_by_judge,
     used_by,
@@ -46,9 +46,22 @@ def report(session: Session, account_id: str, batch_id: str) -> ReportView:
     Raises:
         NotFoundError: the account has no such batch.
     """
-    batch = own_batch(session, account_id, batch_id)
-    sums = _Sums.read(session, batch)
-    leaderboard = _leaderboard(sums)
+    return lay_out(gather(session, account_id, batch_id))
+
+
+def gather(session: Session, account_id: str, batch_id: str) -> "Sums":
+    """All that a report takes from the store, so that no snapshot is held while it is made.
+
+    Raises:
+        NotFoundError: the account has no such batch.
+    """
+    return Sums.read(session, own_batch(session, account_id, batch_id))
+
+
+def lay_out(sums: "Sums") -> ReportView:
+    """The report of what was gathered."""
+    batch, judged = sums.batch, _judged(sums)
+    leaderboard = _leaderboard(sums, judged)
     judges = [_panelist(sums, judge) for judge in sums.judges]
     view = ReportView(
         batch_id=batch.id,
@@ -63,12 +76,16 @@ def report(session: Session, account_id: str, batch_id: str) -> ReportView:
         costs=_stages(sums),
         cost=cost_view(batch),
         notes=[],
+        wins=judged.wins if judged else None,
+        tests=judged.tests if judged else [],
+        trust=judged.trust if judged else None,
+        levels=_levels(sums),
     )
     return notes_on(view, ending=batch.ending, cached=batch.calls_cached)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sums:
+class Sums:
     """Everything that is added up about a batch."""
 
     batch: Batch
@@ -80,7 +97,8 @@ class _Sums:
     repairs: dict[str, int]
 
     @classmethod
-    def read(cls, session: Session, batch: Batch) -> "_Sums":
+    def read(cls, session: Session, batch: Batch) -> "Sums":
+        """Add it all up."""
         plan = plan_of(session, batch.id)
         is_judged = plan.judge is not None
         return cls(
@@ -95,16 +113,30 @@ class _Sums:
 
     @property
     def judges(self) -> Sequence[Variant]:
+        """The panel; empty where nothing is judged."""
         return self.plan.judge.judges if self.plan.judge is not None else ()
 
     def used_as(self, role: Role, label: str) -> Used:
+        """What a label used in a role."""
         return self.used.get((role, label), Used())
 
     def marks_of(self, label: str) -> Marks:
+        """How a contestant was found."""
         return self.judged.marks.get(label, _NO_MARKS)
 
 
-def _leaderboard(sums: _Sums) -> list[ContestantView]:
+def _judged(sums: Sums) -> JudgedView | None:
+    """What the verdicts say beyond scores; None where there is none with a score."""
+    if not sums.judged.judged:
+        return None
+    from app.reports.judged import judged_view  # noqa: PLC0415 - numpy, where it is needed
+
+    listed = [variant.label for variant in sums.plan.variants]
+    labels = dict.fromkeys([*listed, *sums.judged.marks])
+    return judged_view(sums.plan, sums.judged, list(labels))
+
+
+def _leaderboard(sums: Sums, judged: JudgedView | None) -> list[ContestantView]:
     """Best mean first; where nothing is judged, who answered most."""
     standings = []
     for variant in sums.plan.variants:
@@ -115,11 +147,13 @@ def _leaderboard(sums: _Sums) -> list[ContestantView]:
         _contestant(sums, variant, place)
         for variant, place in zip(sums.plan.variants, placed, strict=True)
     ]
+    if judged is not None:
+        rows = [msgspec.structs.replace(row, rating=judged.ratings.get(row.label)) for row in rows]
     # Sorting keeps the plan's order between equals.
     return sorted(rows, key=lambda row: (row.rank or len(rows) + 1, -row.answered))
 
 
-def _contestant(sums: _Sums, variant: Variant, place: Place) -> ContestantView:
+def _contestant(sums: Sums, variant: Variant, place: Place) -> ContestantView:
     label, jobs = variant.label, sums.batch.jobs_total
     states, marks = sums.states.get(label, Counter()), sums.marks_of(label)
     used = sums.used_as(Role.CANDIDATE, label)
@@ -165,7 +199,7 @@ def _estimate(found: Estimate | None) -> EstimateView | None:
     return EstimateView(value=found.value, low=found.low, high=found.high, prompts=found.count)
 
 
-def _panelist(sums: _Sums, judge: Variant) -> JudgePanelist:
+def _panelist(sums: Sums, judge: Variant) -> JudgePanelist:
     used, given = sums.used_as(Role.JUDGE, judge.label), sums.judged.given[judge.label]
     return JudgePanelist(
         label=judge.label,
@@ -180,12 +214,12 @@ def _panelist(sums: _Sums, judge: Variant) -> JudgePanelist:
     )
 
 
-def _stages(sums: _Sums) -> list[StageCost]:
+def _stages(sums: Sums) -> list[StageCost]:
     stages = [_stage(sums, Role.CANDIDATE)]
     return [*stages, _stage(sums, Role.JUDGE)] if sums.judges else stages
 
 
-def _stage(sums: _Sums, role: Role) -> StageCost:
+def _stage(sums: Sums, role: Role) -> StageCost:
     used = [one for (of_role, _), one in sums.used.items() if of_role == role]
     unpriced = sum(one.unpriced for one in used)
     return StageCost(
@@ -193,6 +227,38 @@ def _stage(sums: _Sums, role: Role) -> StageCost:
         answers=sum(one.answers for one in used),
         cost_nanos=None if unpriced else sum(one.cost_nanos for one in used),
         unpriced_answers=unpriced,
+    )
+
+
+def _levels(sums: Sums) -> list[LevelView]:
+    """What each level of a cascade decided and cost: checks, the first judge, the others."""
+    spec = sums.plan.judge
+    if spec is None or not sums.judged.decided_by:
+        return []
+    levels: list[tuple[Literal["checks", "judge", "panel"], Sequence[Variant]]] = [
+        ("checks", ()),
+        ("judge", spec.judges[:1]),
+        ("panel", spec.judges[1:]),
+    ]
+    return [
+        _level(
+            level,
+            sums.judged.decided_by[level],
+            [sums.used_as(Role.JUDGE, one.label) for one in judges],
+        )
+        for level, judges in levels
+    ]
+
+
+def _level(
+    level: Literal["checks", "judge", "panel"], decided: int, used: Sequence[Used]
+) -> LevelView:
+    unpriced = any(one.unpriced for one in used)
+    return LevelView(
+        level=level,
+        decided=decided,
+        answers=sum(one.answers for one in used),
+        cost_nanos=None if unpriced else sum(one.cost_nanos for one in used),
     )
 
 

@@ -8,10 +8,18 @@ from app.domain.money import nanos_to_dollars
 from app.domain.states import BATCH_CLOSED
 from app.reports.report_views import ReportView
 
+#: Beyond this share of flips a judge goes by the place as much as by the answer.
+_FLIPS_MANY = 0.2
+
 
 def notes_on(view: ReportView, *, ending: str | None, cached: int = 0) -> ReportView:
     """The report with its notes; `cached` calls took an earlier answer."""
-    notes = [*_about_state(view, ending), *_about_rows(view), *_about_money(view)]
+    notes = [
+        *_about_state(view, ending),
+        *_about_rows(view),
+        *_about_judges(view),
+        *_about_money(view),
+    ]
     if cached:
         notes.append(
             f"Used again: {_count(cached, 'answer')} of earlier calls. They cost nothing here, "
@@ -50,6 +58,31 @@ def _about_rows(view: ReportView) -> Iterator[str]:
     abstained = sum(judge.abstained for judge in view.judges)
     if abstained:
         yield f"Judges abstained {_count(abstained, 'time')}; that is no score, not a score of 0."
+
+
+def _about_judges(view: ReportView) -> Iterator[str]:
+    ratings = [row.rating for row in view.leaderboard if row.rating is not None]
+    if any(rating.group > 1 for rating in ratings):
+        yield (
+            "Not all contestants were compared, directly or through others: the ratings of "
+            "different groups are not comparable."
+        )
+    if any(rating.regularised for rating in ratings):
+        yield (
+            "Somebody won or lost every comparison, so that ratings would have no bound: a prior "
+            "of one game against a mean player holds them."
+        )
+    for judge in view.trust.judges if view.trust else ():
+        if judge.flip_rate is not None and judge.flip_rate.value > _FLIPS_MANY:
+            yield (
+                f"{judge.label} changed its mind on {judge.flip_rate.value:.0%} of pairs when the "
+                "two answers changed places."
+            )
+        if judge.fooled:
+            yield (
+                f"{judge.label} gave it to an answer that only asked it for the win, "
+                f"{judge.fooled} of {_count(judge.canaries, 'time')}."
+            )
 
 
 def _about_money(view: ReportView) -> Iterator[str]:

@@ -152,7 +152,9 @@ def cost_view(batch: Batch) -> CostView:
 
 
 #: Waiting for these ends when somebody or something else decides, so no pace says when.
-_NO_PACE = frozenset({"paused", "sample", "not_before", "lane_parked"})
+_NO_PACE = frozenset(
+    {"paused", "sample", "not_before", "lane_parked", "quota_exhausted", "spend_limit"}
+)
 
 
 def _eta_s(batch: Batch, calls_per_job: int, now: datetime, waits: WaitingOn | None) -> int | None:

@@ -4,19 +4,15 @@ from typing import Literal
 
 import msgspec
 
+from app.reports.judged_views import (
+    EstimateView,
+    LevelView,
+    PairedTestView,
+    RatingView,
+    TrustView,
+    WinsView,
+)
 from app.reports.views import CostView, JobCounts
-
-
-class EstimateView(msgspec.Struct, frozen=True, kw_only=True):
-    """A number with its 95 % interval, and how many prompts it rests on.
-
-    The interval is None where one prompt tells nothing about the spread.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    prompts: int
 
 
 class ContestantView(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +23,8 @@ class ContestantView(msgspec.Struct, frozen=True, kw_only=True):
     is a bad answer, and neither is scored. `coverage` is the share of jobs with a score, or
     with an answer where nothing is judged.
 
-    `rank` is the place by mean score; `undecided` says that the scores nobody knows could
+    `rank` is the place by mean score, and `rating` follows from who won against whom; the two
+    may differ. `undecided` says that the scores nobody knows could
     change it. `self_judged` says that a judge of the same model scored it.
     """
 
@@ -52,6 +49,7 @@ class ContestantView(msgspec.Struct, frozen=True, kw_only=True):
     cost_nanos: int | None
     cost_per_answer_nanos: int | None
     unpriced_answers: int
+    rating: RatingView | None = None
 
 
 class JudgePanelist(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +75,11 @@ class StageCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportView(msgspec.Struct, frozen=True, kw_only=True):
-    """The leaderboard of a batch, with what it cost and what to keep in mind, in plain words."""
+    """The leaderboard of a batch, with what it cost and what to keep in mind, in plain words.
+
+    `wins`, `tests` and `trust` are there where something was judged, `levels` where the
+    judging was a cascade.
+    """
 
     object: Literal["report"] = "report"
     batch_id: str
@@ -92,3 +94,7 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     costs: list[StageCost]
     cost: CostView
     notes: list[str]
+    wins: WinsView | None = None
+    tests: list[PairedTestView] = []
+    trust: TrustView | None = None
+    levels: list[LevelView] = []

@@ -1,22 +1,15 @@
-"""What a report adds up: counts, tokens, money and times by label, summed by the store.
+"""What a report adds up: counts, tokens, money and times by label, summed by the store."""
 
-Only the verdicts pass through here, in a stream; a score takes eight bytes of memory.
-"""
-
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from app.domain.states import Billed, CallState, Role
-from app.models import Call, Job, StoredVerdict, UsageRow
+from app.models import Call, Job, UsageRow
 
-_STREAMED = 500
 _PERCENTILES = (50, 95)
 
 
@@ -28,48 +21,6 @@ class Used(NamedTuple):
     output_tokens: int = 0
     cost_nanos: int = 0
     unpriced: int = 0
-
-
-@dataclass(slots=True)
-class Marks:
-    """How the judges found one contestant: a score for each job on which it was judged."""
-
-    scores: "array[float]" = field(default_factory=lambda: array("d"))
-    wins: float = 0.0  # a job that several win is shared between them
-    self_judged: bool = False
-    addresses_judge: int = 0
-
-
-@dataclass(slots=True)
-class Judgements:
-    """All verdicts of a batch: `judged` jobs have a score, `verdicts` were given or abstained."""
-
-    verdicts: int = 0
-    judged: int = 0
-    marks: defaultdict[str, Marks] = field(default_factory=lambda: defaultdict(Marks))
-    given: Counter[str] = field(default_factory=Counter)
-
-
-class _Score(msgspec.Struct, frozen=True):
-    label: str
-    score: float
-    rank: int
-    self_judged: bool = False
-    addresses_judge: bool = False
-
-
-class _Given(msgspec.Struct, frozen=True):
-    judge: str
-
-
-class _Verdict(msgspec.Struct, frozen=True):
-    """What of a verdict is counted; its words are skipped."""
-
-    scores: list[_Score]
-    judges: list[_Given] = []
-
-
-_VERDICTS = msgspec.json.Decoder(_Verdict)
 
 
 def calls_by_state(session: Session, batch_id: str) -> dict[str, Counter[str]]:
@@ -173,38 +124,6 @@ def repairs_statement(batch_id: str) -> sa.Executable:
         .subquery()
     )
     return sa.select(again.c.label, sa.func.count()).group_by(again.c.label)
-
-
-def judgements(session: Session, batch_id: str) -> Judgements:
-    """Every verdict of a batch, added up."""
-    sums = Judgements()
-    for (body,) in _run(session, verdicts_statement(batch_id)):
-        verdict = _VERDICTS.decode(body)
-        sums.verdicts += 1
-        sums.judged += bool(verdict.scores)
-        sums.given.update({given.judge for given in verdict.judges})
-        _add_scores(sums, verdict.scores)
-    return sums
-
-
-def verdicts_statement(batch_id: str) -> sa.Executable:
-    """The verdicts of a batch, a few in memory at a time."""
-    return (
-        sa.select(col(StoredVerdict.body))
-        .where(col(StoredVerdict.batch_id) == batch_id)
-        .execution_options(yield_per=_STREAMED)
-    )
-
-
-def _add_scores(sums: Judgements, scores: list[_Score]) -> None:
-    winners = sum(score.rank == 1 for score in scores)
-    for score in scores:
-        marks = sums.marks[score.label]
-        marks.scores.append(score.score)
-        marks.self_judged |= score.self_judged
-        marks.addresses_judge += score.addresses_judge
-        if score.rank == 1:
-            marks.wins += 1 / winners
 
 
 def _run(session: Session, statement: sa.Executable) -> Iterator[Any]:

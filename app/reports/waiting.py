@@ -23,6 +23,8 @@ class _Entry(NamedTuple):
     due_at: datetime
     wait_reason: str | None
     lane_state: str
+    parked_reason: str | None
+    parked_until: datetime | None
 
 
 class _Head(NamedTuple):
@@ -55,6 +57,8 @@ def _backlog(session: Session, batch_id: str) -> list[_Entry]:
         col(Backlog.due_at),
         col(Backlog.wait_reason),
         col(Lane.state),
+        col(Lane.parked_reason),
+        col(Lane.parked_until),
     )
     rows = session.execute(
         select(*columns)  # type: ignore[call-overload]
@@ -67,8 +71,12 @@ def _backlog(session: Session, batch_id: str) -> list[_Entry]:
 
 def _on_parked_lane(entries: Sequence[_Entry]) -> WaitingOn | None:
     for entry in entries:
-        if entry.lane_state == LaneState.PARKED:
+        if entry.lane_state != LaneState.PARKED:
+            continue
+        if entry.parked_until is None:
             return WaitingOn(reason="lane_parked", lane=entry.lane_id)
+        quota = (entry.parked_reason or "lane_parked").partition(":")[0]
+        return WaitingOn(reason=quota, until=entry.parked_until, lane=entry.lane_id)
     return None
 
 

@@ -78,10 +78,21 @@ def kappa(pairs: Sequence[tuple[Hashable, Hashable]]) -> float | None:
     J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological
     Measurement 20 (1960), 37-46.
     """
-    if not pairs:
+    places: dict[Hashable, int] = {}
+    for said in pairs:
+        for what in said:
+            places.setdefault(what, len(places))
+    counts = np.zeros((len(places), len(places)))
+    for one, other in pairs:
+        counts[places[one], places[other]] += 1
+    return kappa_of(counts)
+
+
+def kappa_of(counts: Floats) -> float | None:
+    """Cohen's kappa from a square table: how often one rater said the row, the other the column."""
+    total = counts.sum()
+    if not total:
         return None
-    count = len(pairs)
-    ones, others = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
-    agreed = sum(one == other for one, other in pairs) / count
-    chance = sum(ones[what] * others[what] for what in ones) / count**2
-    return None if chance >= 1 else (agreed - chance) / (1 - chance)
+    agreed = np.trace(counts) / total
+    chance = counts.sum(axis=1) @ counts.sum(axis=0) / total**2
+    return None if chance >= 1 else float((agreed - chance) / (1 - chance))

@@ -72,7 +72,7 @@ class Battles:
 
         On every prompt each two that have a score meet once: the higher wins, equal ones tie.
         """
-        return cls.of_columns(names, *_meetings(scores))
+        return cls.of_columns(names, *meetings_of(scores))
 
     @classmethod
     def of_columns(
@@ -102,7 +102,7 @@ class Battles:
         return np.asarray(won, dtype=float)
 
 
-def _meetings(scores: Floats) -> tuple[tuple[Integers, Integers], Floats, Integers]:
+def meetings_of(scores: Floats) -> tuple[tuple[Integers, Integers], Floats, Integers]:
     """Both contestants, the first one's share, and the prompt, of every meeting."""
     none = np.empty(0, dtype=np.int64)
     firsts, seconds, prompts, shares = [none], [none], [none], [np.empty(0)]

@@ -55,6 +55,7 @@ def open_account_lane(
             in_flight=limits.in_flight,
             parked_reason=None,
             parked_at=None,
+            parked_until=None,
         )
         .returning(Lane)
         .execution_options(populate_existing=True)
@@ -84,6 +85,7 @@ def ensure_platform_lanes(tx: Tx, settings: Settings) -> None:
                 base_url=credential.base_url,
                 parked_reason=None,
                 parked_at=None,
+                parked_until=None,
             )
         )
     tx.run(

@@ -169,7 +169,13 @@ def delete_provider_key(tx: Tx, account_id: str, provider: str) -> str:
         update(Lane)
         .where(col(Lane.account_id) == account_id, col(Lane.provider) == provider)
         .where(col(Lane.state) != LaneState.CLOSED.value, col(Lane.provider) != SIMULATED)
-        .values(state=LaneState.CLOSED.value, base_url=None, parked_reason=None, parked_at=None)
+        .values(
+            state=LaneState.CLOSED.value,
+            base_url=None,
+            parked_reason=None,
+            parked_at=None,
+            parked_until=None,
+        )
         .returning(col(Lane.id))
     ).scalar_one_or_none()
     if lane_id is None:

@@ -3,15 +3,27 @@
 import pytest
 from fakeredis import FakeAsyncRedis
 
+from app.domain.told import ToldLimits, ToldRate
 from app.limits.governor import Governor
-from app.limits.lanes import BURST_S, PAUSE_MAX_S, Grant, LaneLimits, Limiter
+from app.limits.lanes import (
+    BURST_S,
+    HEADROOM,
+    PAUSE_MAX_S,
+    Grant,
+    LaneLimits,
+    Limiter,
+    Refusal,
+)
 from app.limits.link import Link
 from app.limits.local import LocalGovernor
 from tests.fakes.clock import FakeClock
 
 FREE = LaneLimits("lane_free")
-BY_REQUESTS = LaneLimits("lane_a", rpm=60)
-BY_TOKENS = LaneLimits("lane_a", tpm=6000)
+#: Five go out at once, and one every 0.3 s.
+BY_REQUESTS = LaneLimits("lane_a", rpm=200 / HEADROOM)
+#: As many, of 100 tokens.
+BY_TOKENS = LaneLimits("lane_a", tpm=20_000 / HEADROOM)
+NEXT_S = pytest.approx(0.3)
 BY_PLACES = LaneLimits("lane_a", in_flight=3)
 
 
@@ -33,29 +45,31 @@ async def test_a_lane_without_limits_gets_all_it_wants(governor: Limiter) -> Non
     assert await governor.acquire(FREE, 10_000, 10**6) == Grant(10_000)
 
 
-async def test_a_burst_of_seconds_goes_out_at_once_and_then_the_rate(
+async def test_a_short_burst_goes_out_at_once_and_then_the_rate(
     governor: Limiter, clock: FakeClock
 ) -> None:
-    assert await governor.acquire(BY_REQUESTS, 100, 0) == Grant(5, 1.0, "rate_limited")
-    assert await governor.acquire(BY_REQUESTS, 1, 0) == Grant(0, 1.0, "rate_limited")
-    clock.advance(1)
+    assert await governor.acquire(BY_REQUESTS, 100, 0) == Grant(5, NEXT_S, "rate_limited")
+    assert await governor.acquire(BY_REQUESTS, 1, 0) == Grant(0, NEXT_S, "rate_limited")
+    clock.advance(0.3)
     assert await governor.acquire(BY_REQUESTS, 1, 0) == Grant(1)
-    clock.advance(2)
-    assert await governor.acquire(BY_REQUESTS, 9, 0) == Grant(2, 1.0, "rate_limited")
+    clock.advance(0.6)
+    assert await governor.acquire(BY_REQUESTS, 9, 0) == Grant(2, NEXT_S, "rate_limited")
 
 
-async def test_over_minutes_no_more_goes_out_than_the_rate_and_one_burst(
+async def test_in_no_minute_goes_out_more_than_the_limit_allows(
     governor: Limiter, clock: FakeClock
 ) -> None:
-    granted = 0
-    for _ in range(600):
-        granted += (await governor.acquire(BY_REQUESTS, 7, 0)).granted
+    lane, began, sent = LaneLimits("lane_a", rpm=200), clock.now_s, list[float]()
+    while clock.now_s < began + 300:
+        sent += [clock.now_s] * (await governor.acquire(lane, 7, 0)).granted
         clock.advance(0.5)
-    assert 300 <= granted <= 300 + BURST_S
+    busiest = max(sum(start <= at < start + 60 for at in sent) for start in sent)
+    assert 190 <= busiest <= 200
+    assert len(sent) <= 5 * 200 * HEADROOM + BURST_S * 200 / 60
 
 
 async def test_a_slow_lane_still_sends_one_at_a_time(governor: Limiter, clock: FakeClock) -> None:
-    slow = LaneLimits("lane_slow", rpm=2)
+    slow = LaneLimits("lane_slow", rpm=2 / HEADROOM)
     assert await governor.acquire(slow, 5, 0) == Grant(1, 30.0, "rate_limited")
     clock.advance(29.5)
     assert await governor.acquire(slow, 5, 0) == Grant(0, 0.5, "rate_limited")
@@ -64,22 +78,40 @@ async def test_a_slow_lane_still_sends_one_at_a_time(governor: Limiter, clock: F
 
 
 async def test_tokens_are_counted_as_well(governor: Limiter, clock: FakeClock) -> None:
-    assert await governor.acquire(BY_TOKENS, 9, 100) == Grant(5, 1.0, "rate_limited")
-    clock.advance(1)
+    assert await governor.acquire(BY_TOKENS, 9, 100) == Grant(5, NEXT_S, "rate_limited")
+    clock.advance(0.3)
     assert (await governor.acquire(BY_TOKENS, 1, 100)).granted == 1
 
 
 async def test_a_call_larger_than_a_minute_s_tokens_goes_out_alone(
     governor: Limiter, clock: FakeClock
 ) -> None:
-    assert await governor.acquire(BY_TOKENS, 2, 12_000) == Grant(1, 120.0, "rate_limited")
+    assert await governor.acquire(BY_TOKENS, 2, 40_000) == Grant(1, 120.0, "rate_limited")
     clock.advance(60)
-    assert await governor.acquire(BY_TOKENS, 1, 1) == Grant(0, 55.01, "rate_limited")
+    grant = await governor.acquire(BY_TOKENS, 1, 100)
+    assert (grant.granted, grant.wait_s) == (0, pytest.approx(60 + 0.3 - BURST_S, abs=0.01))
+
+
+async def test_tokens_that_were_taken_beyond_a_permit_are_paid_for_later(
+    governor: Limiter, clock: FakeClock
+) -> None:
+    assert (await governor.acquire(BY_TOKENS, 1, 100)).granted == 1
+    governor.answered("lane_a", 0.1, tokens_more=400)
+    assert await governor.acquire(BY_TOKENS, 1, 100) == Grant(0, NEXT_S, "rate_limited")
+    clock.advance(0.3)
+    assert (await governor.acquire(BY_TOKENS, 9, 100)).granted == 1
+
+
+async def test_tokens_that_were_not_taken_come_back(governor: Limiter) -> None:
+    assert (await governor.acquire(BY_TOKENS, 9, 100)).granted == 5
+    for _ in range(5):
+        governor.answered("lane_a", 0.1, tokens_more=-60)
+    assert (await governor.acquire(BY_TOKENS, 9, 100)).granted == 3
 
 
 async def test_of_two_rates_the_tighter_holds(governor: Limiter) -> None:
-    both = LaneLimits("lane_a", rpm=6000, tpm=6000)
-    assert (await governor.acquire(both, 100, 200)).granted == 2
+    both = LaneLimits("lane_a", rpm=20_000, tpm=20_000 / HEADROOM)
+    assert (await governor.acquire(both, 100, 250)).granted == 2
     assert (await governor.acquire(both, 100, 0)).granted == 100
 
 
@@ -91,7 +123,7 @@ async def test_no_more_calls_are_in_flight_than_there_are_places(governor: Limit
 
 
 async def test_unused_permits_come_back(governor: Limiter) -> None:
-    lane = LaneLimits("lane_a", rpm=60, tpm=6000, in_flight=5)
+    lane = LaneLimits("lane_a", rpm=BY_REQUESTS.rpm, tpm=BY_TOKENS.tpm, in_flight=5)
     assert (await governor.acquire(lane, 5, 100)).granted == 5
     await governor.release(lane, 3, 100)
     assert (await governor.acquire(lane, 5, 100)).granted == 3
@@ -105,7 +137,7 @@ async def test_giving_back_and_finishing_never_makes_more_places(governor: Limit
 
 async def test_lanes_do_not_share_limits(governor: Limiter) -> None:
     for lane_id in ("lane_a", "lane_b"):
-        lane = LaneLimits(lane_id, rpm=60, in_flight=5)
+        lane = LaneLimits(lane_id, rpm=BY_REQUESTS.rpm, in_flight=5)
         assert (await governor.acquire(lane, 5, 0)).granted == 5
 
 
@@ -113,7 +145,7 @@ async def test_lanes_do_not_share_limits(governor: Limiter) -> None:
 async def test_a_paused_lane_sends_nothing_until_a_little_after(
     governor: Limiter, clock: FakeClock, lane_id: str
 ) -> None:
-    lane = LaneLimits(lane_id, rpm=None if lane_id == "lane_free" else 60)
+    lane = LaneLimits(lane_id, rpm=None if lane_id == "lane_free" else BY_REQUESTS.rpm)
     await governor.pause(lane_id, 20.0, "retry_after")
     assert governor.paused_for(lane_id) == pytest.approx(21.0)
     assert await governor.acquire(lane, 5, 0) == Grant(0, pytest.approx(21.0), "retry_after")
@@ -156,3 +188,87 @@ async def test_p2_a_pause_that_cannot_be_meant_is_cut(
 ) -> None:
     await governor.pause("lane_a", asked_s, "retry_after")
     assert least_s <= governor.paused_for("lane_a") <= most_s
+
+
+TOLD = ToldLimits(ToldRate(200, 199, 0.3))
+
+
+async def test_a_limit_that_is_told_is_kept_where_none_is_set(governor: Limiter) -> None:
+    governor.told("lane_free", TOLD)
+    assert (await governor.acquire(FREE, 100, 0)).granted == 4
+
+
+async def test_of_what_is_set_and_what_is_told_the_less_is_kept(
+    governor: Limiter, clock: FakeClock
+) -> None:
+    governor.told("lane_a", TOLD)
+    tighter, looser = (LaneLimits("lane_a", rpm=rpm) for rpm in (90, 90_000))
+    assert (await governor.acquire(tighter, 100, 0)).granted == 2
+    clock.advance(10)
+    assert (await governor.acquire(looser, 100, 0)).granted == 4
+
+
+async def test_a_window_that_is_told_to_be_used_up_is_waited_for(
+    governor: Limiter, clock: FakeClock
+) -> None:
+    governor.told("lane_free", ToldLimits(ToldRate(200, 0, 20.0)))
+    assert (await governor.acquire(FREE, 1, 0)).granted == 0
+    clock.advance(22)
+    assert (await governor.acquire(FREE, 1, 0)).granted == 1
+
+
+async def test_p1_a_refusal_is_waited_for_as_long_as_it_asks(
+    governor: Limiter, clock: FakeClock
+) -> None:
+    await governor.refused("lane_free", Refusal(2.0, 0.1))
+    clock.advance(1.99)
+    assert (await governor.acquire(FREE, 1, 0)).granted == 0
+    clock.advance(0.5)
+    assert (await governor.acquire(FREE, 9, 0)).granted == 1  # a single call tries
+
+
+async def test_p18_refusals_without_an_answer_are_tried_ever_more_rarely_one_at_a_time(
+    governor: Limiter, clock: FakeClock
+) -> None:
+    sent, began = 0, clock.now_s
+    while clock.now_s < began + 8 * 3600:
+        got = (await governor.acquire(FREE, 64, 0)).granted
+        sent += got
+        for _ in range(got):
+            await governor.refused("lane_free", Refusal(None, 0.0))
+        await governor.finished("lane_free", got)
+        clock.advance(max(0.5, governor.paused_for("lane_free")))
+    assert sent <= 64 + 8 * 3600 / (60 * 0.75) + 10
+    clock.advance(61)
+    assert (await governor.acquire(FREE, 64, 0)).granted == 1
+    governor.answered("lane_free", 0.0)
+    await governor.finished("lane_free")
+    assert (await governor.acquire(FREE, 64, 0)).granted > 1
+
+
+async def test_refusals_of_calls_that_were_sent_together_count_as_one(
+    governor: Limiter, clock: FakeClock
+) -> None:
+    assert (await governor.acquire(FREE, 100, 0)).granted == 100
+    clock.advance(1)
+    for _ in range(100):
+        await governor.refused("lane_free", Refusal(None, 1.0))
+    assert 1.5 <= governor.paused_for("lane_free") <= 2.0
+
+
+async def test_too_many_at_once_cuts_the_places_and_they_come_back(
+    governor: Limiter, clock: FakeClock
+) -> None:
+    assert (await governor.acquire(FREE, 100, 0)).granted == 100
+    clock.advance(1)
+    await governor.refused("lane_free", Refusal(None, 1.0, is_rate=False))
+    await governor.finished("lane_free", 100)
+    got = [(await governor.acquire(FREE, 1000, 0)).granted]
+    for _ in range(6):
+        await governor.finished("lane_free", got[-1])
+        clock.advance(20)
+        got.append((await governor.acquire(FREE, 1000, 0)).granted)
+    assert got[0] == 70
+    assert got == sorted(got)
+    assert got[3] == 100
+    assert got[-1] > 125

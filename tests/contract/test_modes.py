@@ -40,6 +40,7 @@ PURE = {
     "math",
     "msgspec",
     "re",
+    "statistics",
     "typing",
 }
 MODELS = ("acme/a", "acme/b", "acme/c")

@@ -17,24 +17,28 @@ def make_verdict(
     judge: str = "simulated/judge",
     self_judged: tuple[str, ...] = (),
     abstained: int = 0,
+    **more: Any,
 ) -> StoredVerdict:
-    """One judge's verdict on a job with these scores, by label; with none, it abstained."""
+    """One judge's verdict on a job with these scores, by label; with none, it abstained.
+
+    `more` is of `Verdict`, in place of what one judge alone would come to; and `chars`, the
+    lengths of the answers.
+    """
+    chars = more.pop("chars", {})
     ranked = [
         Score(
             label,
             score,
             1 + sum(other > score for other in scores.values()),
             self_judged=label in self_judged,
+            chars=chars.get(label),
         )
         for label, score in sorted(scores.items(), key=lambda item: -item[1])
     ]
     best = [one.label for one in ranked if one.rank == 1]
-    verdict = Verdict(
-        best[0] if len(best) == 1 else None,
-        ranked,
-        abstained=abstained,
-        judges=[JudgeScore(judge, label, score) for label, score in scores.items()],
-    )
+    own = [JudgeScore(judge, label, score) for label, score in scores.items()]
+    winner = best[0] if len(best) == 1 else None
+    verdict = Verdict(winner, ranked, abstained=abstained, **{"judges": own} | more)
     row = {
         "job_id": job.id,
         "batch_id": job.batch_id,

@@ -5,7 +5,7 @@ import time
 from contextlib import AsyncExitStack
 
 from app.limits.governor import Governor
-from app.limits.lanes import BURST_S, LaneLimits
+from app.limits.lanes import BURST_S, HEADROOM, LaneLimits
 from app.limits.link import Link, connect
 
 WORKERS = 8
@@ -27,7 +27,7 @@ async def send(governor: Governor, until: float) -> int:
 
 async def test_workers_that_race_for_half_a_minute_keep_a_rate_and_use_it(valkey_url: str) -> None:
     async with AsyncExitStack() as stack:
-        links = [Link(connect(valkey_url)) for _ in range(WORKERS)]
+        links = [Link(connect(valkey_url, 10.0)) for _ in range(WORKERS)]
         for link in links:
             stack.push_async_callback(link.close)
         governors = [Governor(link, f"wrk_{number}") for number, link in enumerate(links)]
@@ -35,4 +35,4 @@ async def test_workers_that_race_for_half_a_minute_keep_a_rate_and_use_it(valkey
         granted = await asyncio.gather(*(send(one, began + SECONDS) for one in governors))
         took_s = time.monotonic() - began
     assert sum(granted) <= 10 * (took_s + BURST_S) + 1
-    assert sum(granted) >= 10 * SECONDS * 0.9
+    assert sum(granted) >= 10 * SECONDS * 0.9 * HEADROOM

@@ -433,6 +433,7 @@ def upgrade() -> None:
         sa.Column("in_flight", sa.Integer(), nullable=True),
         sa.Column("parked_reason", sa.Text(), nullable=True),
         sa.Column("parked_at", TIME, nullable=True),
+        sa.Column("parked_until", TIME, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.CheckConstraint("billed IN ('byok', 'credits')", name="ck_lane_billed_known"),
         sa.CheckConstraint("state IN ('open', 'parked', 'closed')", name="ck_lane_state_known"),

@@ -3,13 +3,14 @@
 import pytest
 
 from app.limits.governor import LEASE_S, REFRESH_S, Governor
-from app.limits.lanes import LaneLimits
+from app.limits.lanes import HEADROOM, LaneLimits
 from app.limits.link import AWAY_S
 from tests.fakes.clock import FakeClock
 from tests.fakes.redis import FakeSharedServer
 
 FREE = LaneLimits("lane_free")
-BY_REQUESTS = LaneLimits("lane_a", rpm=60)
+#: Five go out at once.
+BY_REQUESTS = LaneLimits("lane_a", rpm=200 / HEADROOM)
 BY_PLACES = LaneLimits("lane_a", in_flight=10)
 
 

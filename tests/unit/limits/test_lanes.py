@@ -21,8 +21,8 @@ def test_a_call_costs_its_share_of_a_minute() -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -5])
-def test_a_limit_of_nothing_is_one_a_minute(limit: int) -> None:
-    assert LaneLimits("lane_a", rpm=limit).prices_s(0) == {"requests": 60.0}
+def test_a_limit_of_nothing_is_one_in_two_minutes(limit: int) -> None:
+    assert LaneLimits("lane_a", rpm=limit).prices_s(0) == {"requests": 120.0}
 
 
 @given(st.floats(0, 1000), st.floats(0.001, 1000))

@@ -94,6 +94,28 @@ def test_p1_a_rate_limit_tells_how_long_to_wait(
     assert error.retry_after_s == wait_s
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Rate limit reached for gpt-4o in organization org-1 on requests per day (RPD): Limit 200.",
+        "Rate limit reached for llama on tokens per day (TPD): Limit 100000, Used 99000.",
+    ],
+)
+def test_p1_a_days_quota_that_is_told_in_a_sentence_is_one(message: str) -> None:
+    error = failure(429, "rate_limit_exceeded", message=message, retry_after="432")
+    assert isinstance(error, ProviderRateLimitedError)
+    assert (error.reason, error.retry_after_s) == ("quota_exhausted", 432)
+
+
+@pytest.mark.parametrize(("retry_after", "waits"), [("7200", True), ("5", False)])
+def test_p1_a_spend_limit_that_says_when_it_is_over_is_waited_for(
+    retry_after: str, *, waits: bool
+) -> None:
+    error = failure(429, "enforced_spend_limit_reached", retry_after=retry_after)
+    expected = ProviderRateLimitedError if waits else ProviderKeyRefusedError
+    assert (type(error), error.reason) == (expected, "spend_limit")
+
+
 def test_p1_a_request_above_a_whole_minutes_limit_is_not_waited_for() -> None:
     message = (
         "Request too large for gpt-4o in organization org-1 on tokens per min (TPM): Limit 30000, "

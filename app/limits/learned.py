@@ -1,0 +1,180 @@
+"""What is learnt of a lane while it is used: what its provider tells, and what it refuses.
+
+Limits that are told are kept to. Where none is told, refusals say it: a refusal cuts the rate to a
+part of what went through in the last minute, and the calls in flight to a part of what they were.
+Both come back as CUBIC does it (RFC 9438): fast at first, slowly about the mark at which it was
+too much, then ever faster, so that a mark that was far too low is soon forgotten. Until the provider
+answers again, the lane tries with one call at a time, ever more rarely.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from app.domain.told import ToldLimits, ToldRate
+from app.limits.lanes import HEADROOM, LaneLimits, Refusal
+
+#: After so long a lane is back at the mark at which it was refused; it begins at 0.7 of it.
+REGAIN_S = 60.0
+GROW_S = 90.0
+#: A refusal this old says nothing any more.
+FORGET_S = 3600.0
+BACKOFF_FIRST_S = 2.0
+BACKOFF_MAX_S = 60.0
+#: The time over which a rate is measured, and the steps in which it is counted.
+MEASURE_S = 60.0
+STEP_S = 5.0
+_STEPS = int(MEASURE_S // STEP_S)
+_MEASURE_MIN_S = 1.0
+#: A limit that comes back within this is one of a minute, and a shorter reset than the whole of
+#: it is that of a window which ends then; a bucket that refills is whole only after all of it.
+_WINDOW_MAX_S = 54.0
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is known of a lane beside what is set.
+
+    Attributes:
+        rpm: requests a minute, as told.
+        tpm: tokens a minute, as told.
+        rate: requests a minute that were too many.
+        rate_at: when they were, by the clock of whoever keeps this.
+        in_flight: calls in flight that were too many.
+        cut_at: when the lane was last refused.
+        strikes: refusals of its rate since the provider last answered.
+    """
+
+    rpm: float | None = None
+    tpm: float | None = None
+    rate: float | None = None
+    rate_at: float | None = None
+    in_flight: float | None = None
+    cut_at: float | None = None
+    strikes: int = 0
+
+    def telling(self, limits: ToldLimits) -> "Learned":
+        """The same, with limits that an answer told."""
+        rpm, tokens = limits.requests.limit, [one.limit for one in limits.tokens if one.limit]
+        return replace(
+            self,
+            rpm=float(rpm) if rpm else self.rpm,
+            tpm=float(sum(tokens)) if tokens else self.tpm,
+        )
+
+    def is_news(self, refusal: Refusal, now: float) -> bool:
+        """Whether a refusal says more than the last one: if its call was sent after that."""
+        return self.cut_at is None or now - refusal.latency_s > self.cut_at
+
+    def struck(self, refusal: Refusal, now: float, measured: float, held: int) -> "Learned":
+        """The same after a refusal that is news.
+
+        Args:
+            refusal: what was refused.
+            now: the time.
+            measured: answers a minute, lately.
+            held: calls in flight.
+        """
+        again = replace(self, cut_at=now, strikes=self.strikes + refusal.is_rate)
+        if not self.strikes:
+            again = replace(again, in_flight=self.places(now) or float(max(held, 1)))
+        if not refusal.is_rate:
+            return again
+        found, rate = self.found(now), self.rate
+        if not self.strikes and measured > 0:
+            rate = measured if found is None else min(found, measured)
+        return replace(again, rate=rate, rate_at=now)
+
+    def heard(self, began: float) -> "Learned":
+        """The same after an answer to a call that was sent at that time."""
+        if self.strikes and (self.cut_at is None or began > self.cut_at):
+            return replace(self, strikes=0)
+        return self
+
+    def found(self, now: float) -> float | None:
+        """Requests a minute by what was refused; None if nothing was, for long."""
+        return _regrown(self.rate, self.rate_at, now)
+
+    def places(self, now: float) -> float | None:
+        """Calls in flight by what was refused; None if nothing was, for long."""
+        return _regrown(self.in_flight, self.cut_at, now)
+
+
+NOTHING = Learned()
+
+
+def regrown(mark: float, since_s: float) -> float:
+    """How much of a mark may be used again, so many seconds after it was too much."""
+    return float(mark * (1 + ((since_s - REGAIN_S) / GROW_S) ** 3))
+
+
+def _regrown(mark: float | None, at: float | None, now: float) -> float | None:
+    if mark is None or at is None or now - at >= FORGET_S:
+        return None
+    return regrown(mark, max(0.0, now - at))
+
+
+def narrowed(lane: LaneLimits, learned: Learned, now: float) -> LaneLimits:
+    """A lane's limits as they are to be kept now: what is set, told and found, whichever is less."""
+    rates = [limit * HEADROOM for limit in (lane.rpm, learned.rpm) if limit is not None]
+    tokens = [limit * HEADROOM for limit in (lane.tpm, learned.tpm) if limit is not None]
+    in_flight = [] if lane.in_flight is None else [lane.in_flight]
+    if (found := learned.found(now)) is not None:
+        rates.append(found)
+    if (places := learned.places(now)) is not None:
+        in_flight.append(1 if learned.strikes else max(1, int(places)))
+    return LaneLimits(
+        lane.lane_id,
+        min(rates, default=None),
+        min(tokens, default=None),
+        min(in_flight, default=None),
+    )
+
+
+def backoff_s(strikes: int, jitter: float) -> float:
+    """How long to pause after so many refusals that named no wait.
+
+    Args:
+        strikes: refusals since the last answer, from 1 on.
+        jitter: between 0 and 1.
+    """
+    whole = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(max(strikes - 1, 0), 16))
+    return float(whole * (0.75 + 0.25 * jitter))
+
+
+def spent_for_s(limits: ToldLimits) -> float:
+    """How long there is nothing left to send, by an answer's own words; 0 if there is something.
+
+    A bucket that refills has room again long before it is whole, so it is not waited for: the
+    rate that is kept to is below its own.
+    """
+    return max((_spent_s(rate) for rate in limits.rates), default=0.0)
+
+
+def _spent_s(rate: ToldRate) -> float:
+    if not rate.is_spent or rate.reset_s is None or rate.limit is None:
+        return 0.0
+    return rate.reset_s if rate.reset_s < _WINDOW_MAX_S else 0.0
+
+
+class Measured:
+    """Answers a minute, by lane, of this process: counted in steps, and forgotten after a minute."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, deque[list[int]]] = {}
+
+    def count(self, lane_id: str, now: float) -> None:
+        """One more was answered."""
+        step, steps = int(now // STEP_S), self._steps.setdefault(lane_id, deque(maxlen=_STEPS))
+        if steps and steps[-1][0] == step:
+            steps[-1][1] += 1
+        else:
+            steps.append([step, 1])
+
+    def per_minute(self, lane_id: str, now: float) -> float:
+        """How many a minute that is."""
+        steps, oldest = self._steps.get(lane_id, ()), int(now // STEP_S) - _STEPS
+        recent = [(step, count) for step, count in steps if step > oldest]
+        if not recent:
+            return 0.0
+        covered_s = max(_MEASURE_MIN_S, now - recent[0][0] * STEP_S)
+        return sum(count for _, count in recent) * 60.0 / covered_s
