@@ -61,6 +61,11 @@ def plan(services: Services, batch_id: str) -> int:
         chunk = _CHUNK_SQLITE if services.store.is_sqlite else _CHUNK
 
 
+def plan_with(tx: Tx, services: Services, batch_id: str) -> None:
+    """Plan the first jobs of a batch in the transaction that submits it, for who waits for it."""
+    _plan_chunk(tx, services, batch_id, _FIRST_CHUNK)
+
+
 def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     store = services.store
     batch = tx.get(Batch, batch_id)

@@ -33,6 +33,7 @@ from app.pipeline.deadlines import read_deadline, read_start
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import Checked, RawLine, Spool, spool_lines
+from app.pipeline.plan import plan_with
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.worst import spool_worst_nanos
@@ -172,7 +173,9 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         tx.flush()
         _insert_jobs(tx, store, batch, spool)
         _hold_credits(tx, services, batch, plan, lanes, spool)
-        if not submission.interactive:  # whoever waits plans it himself
+        if submission.interactive:
+            plan_with(tx, services, batch.id)
+        else:
             send_after_commit(tx, services.queue, Step.PLAN, batch.id)
     return batch.id
 

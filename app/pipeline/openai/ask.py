@@ -11,7 +11,6 @@ from app.pipeline.openai.asked import ENDPOINTS, Raws
 from app.pipeline.openai.beyond import batch_settings
 from app.pipeline.openai.lines import read_one
 from app.pipeline.openai.plans import Plans
-from app.pipeline.plan import plan
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, submit
 
@@ -29,10 +28,8 @@ def ask(services: Services, account_id: str, endpoint: str, body: Raws) -> str:
     """
     settings = batch_settings({}).model_copy(update={"deadline": _DEADLINE})
     door = _One(services, account_id, endpoint, body)
-    made = submit(services, Submission(account_id, settings, (), door=door, interactive=True))
-    # Here and now, and not by whoever hears a hint of it first.
-    plan(services, made.batch_id)
-    return made.batch_id
+    submission = Submission(account_id, settings, (), door=door, interactive=True)
+    return submit(services, submission).batch_id
 
 
 @dataclass(frozen=True, slots=True)

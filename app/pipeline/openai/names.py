@@ -12,6 +12,12 @@ from app.providers.aggregator import AGGREGATOR
 _SHOWN = 8
 
 
+def is_full(name: str) -> bool:
+    """Whether a model is written as `provider/model`; then it is taken at its word."""
+    provider, slash, _ = name.partition("/")
+    return slash != "" and registry.is_known(provider)
+
+
 class Names:
     """Resolves names for one account: by its keys, and by who lists such a model.
 
@@ -31,14 +37,11 @@ class Names:
         )
 
     def full(self, name: str) -> str:
-        """A model as `provider/model`; what is written so already is taken at its word.
+        """A bare name as `provider/model`.
 
         Raises:
             InvalidRequestError: no provider, or more than one, may be meant; lists them.
         """
-        provider, slash, _ = name.partition("/")
-        if slash and registry.is_known(provider):
-            return name
         keyed = [one for one in self._keyed if _lists(one, name)]
         # The aggregator has what others have, too.
         found = [one for one in keyed if one != AGGREGATOR] or keyed

@@ -16,7 +16,7 @@ from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import CheckPrompt
 from app.pipeline.openai.asked import Endpoint, Fields, Raws, params_of
 from app.pipeline.openai.beyond import FIELD, body_of, of_line, over, read_beyond
-from app.pipeline.openai.names import Names
+from app.pipeline.openai.names import Names, is_full
 from app.pipeline.variants import prompt_check, read_params
 from app.providers import registry
 from app.providers.registry import SIMULATED
@@ -57,8 +57,7 @@ class Plans:
 
     def __init__(self, store: Store, account_id: str, endpoint: Endpoint, defaults: Fields) -> None:
         self._store, self._account_id = store, account_id
-        with store.read() as session:
-            self._names = Names(session, account_id)
+        self._names: Names | None = None
         self._endpoint = endpoint
         self._defaults = of_line(defaults)
         self._planned: dict[bytes, _Planned] = {}
@@ -137,12 +136,21 @@ class Plans:
             self._planned[key] = planned
         return planned
 
+    def _full(self, model: str) -> str:
+        """A model as `provider/model`; whose keys there are is read when a bare name needs it."""
+        if is_full(model):
+            return model
+        if self._names is None:
+            with self._store.read() as session:
+                self._names = Names(session, self._account_id)
+        return self._names.full(model)
+
     def _make(self, model: Any, beyond: Fields) -> Plan:
         full = None
         if "models" not in beyond:
             if not isinstance(model, str) or not model:
                 raise InvalidRequestError("model: is required", param="model")
-            full = self._names.full(model)
+            full = self._full(model)
         try:
             body = body_of(full, beyond)
             with self._store.read() as session:
