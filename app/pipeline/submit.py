@@ -94,7 +94,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
     if known is not None:
         return Submitted(known, created=False)
     if submission.body.webhook is not None:
-        check_webhook(submission.body.webhook, services.settings.trusted_hosts)
+        check_webhook(submission.body.webhook, services.settings)
     plan, spool = (submission.door or _Lines(services, submission)).read()
     try:
         return Submitted(_accept(services, submission, plan, spool), created=True)
