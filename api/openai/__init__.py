@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.openai import batches, chat, files, models
+from api.openai import batches, chat, files, models, webhooks
 
 router = APIRouter()
-for part in (files, batches, chat, models):
+for part in (files, batches, chat, models, webhooks):
     router.include_router(part.router)

@@ -21,9 +21,9 @@ from app.pipeline.openai.lines import LineError, LinesRefusedError, read_lines
 from app.pipeline.openai.plans import Plans
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit
+from app.pipeline.tell import tell
 from app.pipeline.upload import content_of
-from app.queue import Step, send_after_commit
-from app.webhooks.events import EventType, batch_event, record_event
+from app.webhooks.events import EventType, batch_event
 
 _WINDOW = re.compile(r"[1-9]\d{0,5}[mhd]", re.ASCII)
 
@@ -176,8 +176,7 @@ def _keep_refused(services: Services, door: _Door, body: BatchBody, errors: list
         tx.add(door.row_of(batch, errors))
         tx.flush()
         event = batch_event(EventType.BATCH_FAILED, batch.id, now)
-        for delivery_id in record_event(tx, store, batch.account_id, batch.id, event):
-            send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+        tell(tx, services, batch.account_id, batch.id, event)
     return batch.id
 
 
