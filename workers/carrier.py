@@ -62,7 +62,11 @@ class Carrier:
         try:
             finished = await self._attempt(prepared, started)
         except ProviderError as error:
-            return erred(call, error, self._policy, _ms(loop.time() - started)), error
+            failed = erred(call, error, self._policy, _ms(loop.time() - started))
+            price = price_of(call.provider, call.model)
+            if failed.wasted is not None and price is not None:
+                failed.wasted_nanos = price.cost_nanos(failed.wasted)
+            return failed, error
         except AddressRefusedError as error:
             refused = ProviderRefusedError(error.message, reason="address_refused")
             return erred(call, refused, self._policy, _ms(loop.time() - started)), refused

@@ -25,7 +25,7 @@ _SETTLE = """
 WITH c AS MATERIALIZED (
   SELECT batch.id AS batch_id, d.* FROM
     {rows(id text, reserved bigint, spent bigint, unpriced int, unknowns int, duplicate bigint,
-          closed int)}
+          wasted bigint, closed int)}
   {join} batch ON batch.id = d.id
   ORDER BY batch.id {lock}
 )
@@ -36,6 +36,7 @@ UPDATE batch SET reserved_nanos = reserved_nanos - c.reserved,
   unpriced_calls = unpriced_calls + c.unpriced,
   unknown_attempts = unknown_attempts + c.unknowns,
   possible_duplicate_nanos = possible_duplicate_nanos + c.duplicate,
+  wasted_nanos = wasted_nanos + c.wasted,
   calls_closed = calls_closed + c.closed
 FROM c WHERE batch.id = c.batch_id
 RETURNING batch.id, CASE WHEN batch.spent_nanos > batch.cap_nanos THEN 1 ELSE 0 END,
@@ -53,6 +54,7 @@ class Settlement(msgspec.Struct, frozen=True):
         unpriced_calls: 1 if something was bought at no known price.
         unknown_attempts: 1 if nobody will ever know whether something was bought.
         possible_duplicate_nanos: what such an attempt may have cost.
+        wasted_nanos: what of `spent_nanos` bought an answer that could not be read.
         calls_closed: 1 if its call is done.
     """
 
@@ -62,6 +64,7 @@ class Settlement(msgspec.Struct, frozen=True):
     unpriced_calls: int = 0
     unknown_attempts: int = 0
     possible_duplicate_nanos: int = 0
+    wasted_nanos: int = 0
     calls_closed: int = 0
 
 
@@ -90,16 +93,17 @@ def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> Sett
     """Move a group's reservations to what was really spent, batches locked in order of id."""
     totals: dict[str, list[int]] = {}
     for one in settlements:
-        total = totals.setdefault(one.batch_id, [0] * 6)
+        total = totals.setdefault(one.batch_id, [0] * 7)
         total[0] += one.reserved_nanos
         total[1] += one.spent_nanos
         total[2] += one.unpriced_calls
         total[3] += one.unknown_attempts
         total[4] += one.possible_duplicate_nanos
-        total[5] += one.calls_closed
+        total[5] += one.wasted_nanos
+        total[6] += one.calls_closed
     if not totals:
         return Settled([], {})
-    names = ("reserved", "spent", "unpriced", "unknowns", "duplicate", "closed")
+    names = ("reserved", "spent", "unpriced", "unknowns", "duplicate", "wasted", "closed")
     rows = [{"id": id_, **dict(zip(names, total, strict=True))} for id_, total in totals.items()]
     settled = tx.fast(store.sql(_SETTLE), {"rows": msgspec.json.encode(rows).decode()})
     return Settled(

@@ -51,9 +51,10 @@ RETURNING call.id, {now}
 """
 _CLOSE_ATTEMPTS = """
 UPDATE attempt SET state = d.state, finished_at = {now}, status_code = d.status_code,
-  reason = d.reason, message = d.message, request_id = d.request_id, latency_ms = d.latency_ms
+  reason = d.reason, message = d.message, request_id = d.request_id, latency_ms = d.latency_ms,
+  cost_nanos = d.cost
 FROM {rows(id text, epoch int, state text, status_code int, reason text, message text,
-           request_id text, latency_ms int)}
+           request_id text, latency_ms int, cost bigint)}
 WHERE attempt.call_id = d.id AND attempt.epoch = d.epoch
 """
 COUNT_DOWN = """
@@ -202,6 +203,7 @@ def _attempt_row(one: Finished) -> dict[str, Any]:
         "message": one.message,
         "request_id": one.request_id,
         "latency_ms": one.latency_ms,
+        "cost": one.paid_nanos,
     }
 
 
@@ -261,8 +263,9 @@ def _settlement(one: Finished) -> Settlement:
     return Settlement(
         batch_id=one.call.batch_id,
         reserved_nanos=worst,
-        spent_nanos=one.cost_nanos or 0,
-        unpriced_calls=int(one.completion is not None and one.cost_nanos is None),
+        spent_nanos=one.paid_nanos or 0,
+        wasted_nanos=one.wasted_nanos or 0,
+        unpriced_calls=int(one.bought and one.paid_nanos is None),
         unknown_attempts=one.unknown,
         possible_duplicate_nanos=worst if one.unknown else 0,
         calls_closed=int(one.closes),
