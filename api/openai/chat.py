@@ -16,7 +16,7 @@ from api.openai.streaming import stream
 from api.openai.waiting import Asked
 from app.domain.errors import InvalidRequestError
 from app.pipeline.openai.ask import ask
-from app.pipeline.openai.asked import CHAT, RESPONSES, Raws
+from app.pipeline.openai.asked import CHAT, EMBEDDINGS, RESPONSES, Raws
 from app.reports.openai_answers import Failure
 
 router = APIRouter(prefix="/openai/v1", tags=["openai"])
@@ -68,6 +68,18 @@ async def openai_responses(
     if decode(body.data, _Asked).stream:
         raise InvalidRequestError("stream: is taken by /chat/completions only", param="stream")
     asked = await _ask(request, principal.account_id, services, (RESPONSES, _fields(body)))
+    return await _answered(request, asked)
+
+
+@router.post("/embeddings", **told_body("CreateEmbeddingResponse"))
+async def openai_embeddings(
+    request: Request,
+    principal: Submitter,
+    services: WithServices,
+    body: Annotated[Body, Depends(body_of(BODY_BYTES_MAX))],
+) -> Response:
+    """Vectors of texts, of one model that makes some."""
+    asked = await _ask(request, principal.account_id, services, (EMBEDDINGS, _fields(body)))
     return await _answered(request, asked)
 
 

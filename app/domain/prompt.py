@@ -97,7 +97,8 @@ ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Parameters of a call, in OpenAI's names. Unset ones are not sent.
 
-    `extra` is passed on verbatim, at the top level of the vendor's request body.
+    `extra` is passed on verbatim, at the top level of the vendor's request body. With `embed` no
+    answer is asked for but a vector of each message, with what it holds as parameters.
     """
 
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
@@ -110,6 +111,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     tool_choice: ToolChoice | None = None
     reasoning_effort: ReasoningEffort | None = None
     extra: dict[str, Any] | None = None
+    embed: dict[str, Any] | None = None
 
     def over(self, defaults: "Params") -> "Params":
         """These parameters, and where one is unset, the default's."""

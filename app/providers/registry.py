@@ -80,7 +80,9 @@ _BUILT_IN = {
         for name, vendor in VENDORS.items()
     },
     SIMULATED: Provider(
-        ChatCompletions(SIMULATED, simulated.BASE_URL, Dialect(check_extra=simulated.check_extra)),
+        ChatCompletions(
+            SIMULATED, simulated.BASE_URL, Dialect(check_extra=simulated.check_extra, embeds=True)
+        ),
         simulated.BASE_URL,
         needs_key=False,
     ),

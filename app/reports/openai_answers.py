@@ -179,9 +179,22 @@ _BROKE_OFF = {
     FinishReason.LENGTH.value: "max_output_tokens",
     FinishReason.CONTENT_FILTER.value: "content_filter",
 }
+
+
+def _embeddings(line: ResultLine, answer: CompletionView, _created: int) -> Body:
+    used = tokens_in([line])
+    return {
+        "object": "list",
+        "data": msgspec.Raw((answer.text or "[]").encode()),
+        "model": answer.model_returned or answer.model,
+        "usage": {"prompt_tokens": used["input_tokens"], "total_tokens": used["total_tokens"]},
+    }
+
+
 _BODIES: dict[str, Callable[[ResultLine, CompletionView, int], Body]] = {
     "/v1/chat/completions": _chat,
     "/v1/responses": _response,
+    "/v1/embeddings": _embeddings,
 }
 
 

@@ -12,7 +12,8 @@ import msgspec
 from app.domain.errors import InvalidRequestError
 from app.domain.prompt import Message, Messages, Params
 
-CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
+INPUTS_MAX = 2048
 #: Parameters that have our own name for the same. Any other is the vendor's, and goes into `extra`.
 _OURS = frozenset(Params.__struct_fields__) - {"extra"} | {"max_completion_tokens"}
 _ROLES = {"developer": "system"}
@@ -50,6 +51,8 @@ def params_of(endpoint: Endpoint, given: Mapping[str, Any]) -> Fields:
         raise _refused("stream", "a batch's answers are not streamed")
     if fields.pop("n", 1) != 1:
         raise _refused("n", "only 1 is taken; use overnight.repeats to ask several times")
+    if "embed" in fields:
+        raise _refused("embed", "is no parameter of this endpoint")
     fields = endpoint.params(fields)
     ours = {name: value for name, value in fields.items() if name in _OURS}
     extra = {name: value for name, value in fields.items() if name not in _OURS}
@@ -173,6 +176,21 @@ def _chat_tool(tool: Any, where: str) -> Fields:
     return {"type": "function", "function": described}
 
 
+def _embedding_messages(body: Raws) -> Messages:
+    given = msgspec.json.decode(_required(body, "input"))
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not 1 <= len(texts) <= INPUTS_MAX:
+        raise _refused("input", f"should be a text, or an array of 1 to {INPUTS_MAX:,} texts")
+    for place, text in enumerate(texts):
+        if not isinstance(text, str) or not text:
+            raise _refused(f"input[{place}]", "should be a text; tokens are not taken")
+    return [Message("user", text) for text in texts]
+
+
+def _embedding_params(fields: Fields) -> Fields:
+    return {"embed": fields}
+
+
 def _required(body: Raws, name: str) -> msgspec.Raw:
     if name not in body:
         raise _refused(name, "is required")
@@ -189,5 +207,6 @@ def _refused(param: str, why: str) -> InvalidRequestError:
 
 ENDPOINTS = {
     CHAT: Endpoint(("messages",), _chat_messages, _chat_params),
+    EMBEDDINGS: Endpoint(("input",), _embedding_messages, _embedding_params),
     RESPONSES: Endpoint(("input", "instructions"), _response_messages, _response_params),
 }

@@ -115,6 +115,8 @@ class Plans:
         fields = params_of(self._endpoint, given)
         planned = self._plan(model, beyond)
         params = _read_params(fields)
+        if params.embed is not None and planned.plan.mode != "chat":
+            raise InvalidRequestError(f"{FIELD}: one model makes embeddings", param=FIELD)
         for variant in _contestants(planned.plan):
             _check_params(variant, params)
         if not isinstance(reference, str | None):
