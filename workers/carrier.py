@@ -19,8 +19,8 @@ from app.domain.states import Billed
 from app.domain.told import ToldLimits
 from app.domain.wire import Sender
 from app.net import parse_trusted
-from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import ClaimedCall, Finished, Policy, answered, erred
+from app.pipeline.prepare import Prepared
 from app.pipeline.services import Services
 from app.providers import registry
 from app.providers.base import CallInput
