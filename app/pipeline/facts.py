@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlmodel import Session
 
+from app.billing.terms import Terms
 from app.domain.plan import MIXED, Plan
 from app.domain.prompt import Params
 from app.domain.states import Role
@@ -24,6 +25,7 @@ class Facts:
     Attributes:
         plan: what it asks of every job.
         params: the parameters of each variant, by what it is called as.
+        terms: what its calls cost, fixed with the plan.
         plain: whether every call asks its job's prompt with its variant's parameters: the mode
             reads no text, so it makes none.
         at_most_once: whether nothing that may have been answered is sent again.
@@ -33,6 +35,7 @@ class Facts:
 
     plan: Plan
     params: Mapping[tuple[Role, str], Params]
+    terms: Terms
     at_most_once: bool
     plain: bool
     single: bool
@@ -52,7 +55,8 @@ def facts_of(session: Session, batch_id: str) -> Facts:
         at_most_once = session.get_one(Batch, batch_id).at_most_once
         is_one = all(len(one.variants) == 1 for one in plan.all)
         single = reads_none and is_one and plan.mode_of_all != MIXED
-        known = Facts(plan, params, at_most_once, plain, single)
+        terms = Terms(plan.prices, plan.margin_percent)
+        known = Facts(plan, params, terms, at_most_once, plain, single)
         if len(_facts) >= _KEPT:
             _facts.clear()
         _facts[batch_id] = known

@@ -8,8 +8,9 @@ from typing import Protocol
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
+from app.accounts.limits import check_quotas
 from app.billing import ledger
-from app.billing.pricing import price_of
+from app.billing.terms import Terms
 from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
 from app.domain.ids import Prefix, job_ids, new_id
@@ -27,6 +28,7 @@ from app.models import (
     StoredText,
 )
 from app.pipeline.account_plan import account_plan
+from app.pipeline.accounts import default_limits
 from app.pipeline.calls import TEXT_COLUMNS
 from app.pipeline.context import rules_of, windows_of
 from app.pipeline.deadlines import read_deadline, read_start
@@ -34,6 +36,7 @@ from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import Checked, RawLine, Spool, spool_lines
 from app.pipeline.plan import plan_with
+from app.pipeline.prices import priced
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.worst import spool_worst_nanos
@@ -89,6 +92,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
         InvalidRequestError: something about the batch or a line is wrong.
         ConflictError: the idempotency key was used with another body.
         InsufficientCreditsError: the account's credits do not cover the hold.
+        QuotaError: the account would have more open jobs than it may.
     """
     known = _known(services.store, submission)
     if known is not None:
@@ -97,6 +101,8 @@ def submit(services: Services, submission: Submission) -> Submitted:
         check_webhook(submission.body.webhook, services.settings)
     plan, spool = (submission.door or _Lines(services, submission)).read()
     try:
+        with services.store.read() as session:
+            plan = priced(session, submission.account_id, plan, services.settings.margin_percent)
         return Submitted(_accept(services, submission, plan, spool), created=True)
     except IntegrityError:
         # Somebody with the same key was faster; anything else is ours to answer for.
@@ -173,6 +179,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         tx.flush()
         _insert_jobs(tx, store, batch, spool)
         _hold_credits(tx, services, batch, plan, lanes, spool)
+        check_quotas(tx, store, batch.account_id, default_limits(services.settings))
         if submission.interactive:
             plan_with(tx, services, batch.id)
         else:
@@ -214,11 +221,13 @@ def check_prices(plan: Plan, lanes: Mapping[str, Lane], body: BatchBody) -> None
     Raises:
         InvalidRequestError: a model's price is not known and would have to be.
     """
+    terms = Terms(plan.prices, plan.margin_percent)
     for field, _, variant in variants_of(plan):
-        if price_of(variant.ref.provider, variant.ref.model) is not None:
-            continue
         lane = lanes.get(variant.ref.provider)
-        if lane is not None and lane.billed == Billed.CREDITS:
+        billed = Billed.BYOK if lane is None else lane.billed
+        if terms.price_of(variant.ref.provider, variant.ref.model, billed) is not None:
+            continue
+        if billed == Billed.CREDITS:
             raise InvalidRequestError(
                 f"{field}: the price of {variant.ref} is not known, so it cannot be paid with "
                 "credits; use a key of your own",
@@ -273,7 +282,7 @@ def _chunks(rows: Iterator[Checked]) -> Iterator[tuple[int, list[Checked]]]:
 def _hold_credits(
     tx: Tx, services: Services, batch: Batch, plan: Plan, lanes: dict[str, Lane], spool: Spool
 ) -> None:
-    billed = [provider for provider, lane in lanes.items() if lane.billed == Billed.CREDITS]
+    billed = {name: lane.billed for name, lane in lanes.items() if lane.billed == Billed.CREDITS}
     worst = spool_worst_nanos(plan, spool, billed, services.settings.max_tokens_default)
     amount = worst if batch.cap_nanos is None else min(worst, batch.cap_nanos)
     if amount > 0:
