@@ -36,6 +36,7 @@ class Step(StrEnum):
     BLEND = "blend"  # batch, jobs…
     FINALIZE = "finalize"  # batch
     DELIVER = "deliver"  # nothing
+    PURGE = "purge"  # purge
     RECONCILE = "reconcile"  # nothing
 
 

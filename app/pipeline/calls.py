@@ -21,6 +21,7 @@ from app.models import Batch, BatchSpec, Call, Lane, StoredText
 from app.pipeline.lanes import lanes_for, params_for, params_of, variants_of
 from app.pipeline.reuse import Asked, copy_answers, find_answers, keys_of
 from app.providers.registry import needs_bound as needs_bound_always
+from app.vault.texts import PLAIN, Texts, texts_of
 
 CALL_COLUMNS = (
     "id", "job_id", "batch_id", "account_id", "lane_id", "model", "label", "role", "round",
@@ -59,6 +60,7 @@ class BatchContext:
     plan: Plan
     lanes: dict[str, Lane]
     max_tokens_default: int
+    texts: Texts = PLAIN
     variants: dict[tuple[Role, str], Params] = field(init=False)
     terms: Terms = field(init=False)
 
@@ -115,7 +117,7 @@ def load_context(session: Session, batch: Batch, max_tokens_default: int) -> Bat
     plan = msgspec.json.decode(spec.plan, type=Plan)
     providers = [one.variant.ref.provider for one in variants_of(plan)]
     lanes = lanes_for(session, batch.account_id, providers)
-    return BatchContext(batch, plan, lanes, max_tokens_default)
+    return BatchContext(batch, plan, lanes, max_tokens_default, texts_of(session, batch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def make_rounds(context: BatchContext, jobs: Sequence[JobCalls], now: datetime) 
             if planned.messages is not None or planned.params != known:
                 request = CallRequest(planned.messages, planned.params)
                 body = msgspec.json.encode(request).decode()
-                texts.append((call_id, "request", context.batch.id, body))
+                texts.append(context.texts.row(call_id, "request", context.batch.id, body))
     return Rounds(jobs, calls, texts)
 
 
@@ -192,7 +194,7 @@ def _insert_cached(
     tx: Tx, store: Store, context: BatchContext, rounds: Rounds
 ) -> tuple[list[tuple[Any, ...]], Counter[str]]:
     """Write calls of a batch with `cache`; answers those to be sent, and counts the others."""
-    keys = [key for job in rounds.jobs for key in keys_of(context.asked_by(job))]
+    keys = [key for job in rounds.jobs for key in keys_of(context.asked_by(job), context.texts)]
     found = find_answers(tx, store, context.batch.account_id, keys)
     queued, answered = [], []
     sources: dict[str, str] = {}
@@ -209,7 +211,7 @@ def _insert_cached(
             cached[row[1]] += 1
     store.insert_rows(tx, Call, (*CALL_COLUMNS, "cache_key"), queued)
     store.insert_rows(tx, Call, (*CALL_COLUMNS, "closed_at"), answered)
-    copy_answers(tx, store, context.batch.id, sources)
+    copy_answers(tx, store, context.batch.id, sources, context.texts)
     return queued, cached
 
 

@@ -1,4 +1,4 @@
-"""When a batch starts, and by when it must be done, as clients write it."""
+"""Moments and spans as clients write them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ def read_start(given: datetime | None, now: datetime) -> datetime | None:
     Raises:
         InvalidRequestError: it is too far away.
     """
-    starts = None if given is None else _in_utc(given, "not_before")
+    starts = None if given is None else in_utc(given, "not_before")
     if starts is not None and starts > now + _START_MAX:
         raise InvalidRequestError("not_before: is more than a year away", param="not_before")
     return starts
@@ -42,14 +42,18 @@ def read_deadline(text: str | None, starts: datetime) -> datetime | None:
         raise InvalidRequestError(problem, param="deadline") from None
     if deadline.tzinfo is None:
         raise InvalidRequestError(problem, param="deadline")
-    deadline = _in_utc(deadline, "deadline")
+    deadline = in_utc(deadline, "deadline")
     if deadline <= starts:
         raise InvalidRequestError("deadline: is not after the start", param="deadline")
     return deadline
 
 
-def _in_utc(moment: datetime, field: str) -> datetime:
-    """The moment in UTC; at the ends of the calendar there may be none."""
+def in_utc(moment: datetime, field: str) -> datetime:
+    """The moment in UTC.
+
+    Raises:
+        InvalidRequestError: at the ends of the calendar there may be none.
+    """
     try:
         return moment.astimezone(UTC)
     except OverflowError:

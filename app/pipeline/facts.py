@@ -29,6 +29,7 @@ class Facts:
         plain: whether every call asks its job's prompt with its variant's parameters: the mode
             reads no text, so it makes none.
         at_most_once: whether nothing that may have been answered is sent again.
+        sealed: whether its texts are.
         single: whether a job is one call and ends as that call does, so that the two can end
             together: no mode reads text, and there is one variant.
     """
@@ -37,6 +38,7 @@ class Facts:
     params: Mapping[tuple[Role, str], Params]
     terms: Terms
     at_most_once: bool
+    sealed: bool
     plain: bool
     single: bool
 
@@ -52,11 +54,12 @@ def facts_of(session: Session, batch_id: str) -> Facts:
         plain = reads_none and all(
             params[one.role, one.variant.label] == one.variant.params for one in variants_of(plan)
         )
-        at_most_once = session.get_one(Batch, batch_id).at_most_once
+        batch = session.get_one(Batch, batch_id)
+        at_most_once, sealed = batch.at_most_once, batch.seal is not None
         is_one = all(len(one.variants) == 1 for one in plan.all)
         single = reads_none and is_one and plan.mode_of_all != MIXED
         terms = Terms(plan.prices, plan.margin_percent)
-        known = Facts(plan, params, terms, at_most_once, plain, single)
+        known = Facts(plan, params, terms, at_most_once, sealed, plain, single)
         if len(_facts) >= _KEPT:
             _facts.clear()
         _facts[batch_id] = known

@@ -18,6 +18,7 @@ from app.domain.errors import InvalidRequestError, TooLargeError
 from app.domain.prompt import Message, Prompt
 from app.domain.spec import CUSTOM_ID_CHARS_MAX, JobLine
 from app.pipeline.templates import MessagesTemplate
+from app.vault.spool import SealedSpool
 
 JOBS_MAX = 1_000_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
@@ -67,7 +68,7 @@ class Size:
 class Spool:
     """Checked lines, ready to be stored: `custom_id`, plan and the prompt as JSON, with tabs."""
 
-    file: IO[bytes] = field(
+    file: IO[bytes] | SealedSpool = field(
         default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by its owner
     )
     count: int = 0
@@ -132,12 +133,14 @@ class Rules:
         template: what `vars` are put into.
         tokens_max: prompts that cannot have more tokens are spared `check_length`.
         check_length: refuses a prompt that is too long for some model, told where it is.
+        sealed: what goes to the disk until the store has it is sealed there.
     """
 
     check_prompt: CheckPrompt | None = None
     template: MessagesTemplate | None = None
     tokens_max: int = sys.maxsize
     check_length: CheckLength | None = None
+    sealed: bool = False
 
 
 def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
@@ -151,7 +154,7 @@ def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
         InvalidRequestError: naming the first line and field at fault.
         TooLargeError: there are too many lines, or one is too long.
     """
-    spool, seen = Spool(), dict[str, str]()
+    spool, seen = Spool(SealedSpool()) if rules.sealed else Spool(), dict[str, str]()
     try:
         for line in lines:
             _add(spool, seen, line, rules)

@@ -160,7 +160,7 @@ def _start_jobs(tx: Tx, store: Store, made: _Made, left: Mapping[str, int]) -> N
 def _first_round(
     context: BatchContext, id_: str, position: int, number: int, body: str
 ) -> JobCalls:
-    prompt = msgspec.json.decode(body, type=Prompt)
+    prompt = msgspec.json.decode(context.texts.open("prompt", id_, body), type=Prompt)
     view = context.view_of(id_, number, prompt)
     first = mode_for(view.plan.mode).plan(view)
     return JobCalls(id_, position, 1, prompt, first.calls)

@@ -17,6 +17,7 @@ from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, OpenAIBa
 from app.pipeline.lines import Checked, RawLine, Spool
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit
+from app.vault.texts import Texts, texts_of
 from app.vault.webhook_secrets import open_webhook_secret
 from app.webhooks.events import EventType, batch_event
 
@@ -30,6 +31,7 @@ def retry(
 
     Raises:
         NotFoundError: the account has no such batch.
+        GoneError: its text was destroyed.
         ConflictError: it is still open, every job of it succeeded, or the key was used for
             something else.
     """
@@ -42,8 +44,9 @@ def retry(
         if batch.jobs_succeeded == batch.jobs_total:
             raise ConflictError("every job of the batch succeeded; there is nothing to retry")
         body = _body(services, session, batch)
-        lines = _lines(session, batch_id)
-        door = _door(session, batch_id)
+        texts = texts_of(session, batch)
+        lines = _lines(session, batch_id, texts)
+        door = _door(session, batch_id, texts)
         asked = hashlib.sha256(f"retry {batch_id}".encode()).hexdigest()
         return submit(
             services,
@@ -58,6 +61,7 @@ def _body(services: Services, session: Session, batch: Batch) -> BatchBody:
     return body.model_copy(
         update={
             "not_before": None,
+            "input_file_id": None,  # its lines are those of the jobs
             "deadline": body.deadline if relative else "24h",
             # Whoever tries again has seen the sample, unless there was none to see yet.
             "sample": None if _had_sample(session, batch) else body.sample,
@@ -87,14 +91,14 @@ def _webhook(services: Services, session: Session, batch: Batch) -> WebhookBody 
 class _Again:
     """The lines of another door once more, as they were read then, each with its plan."""
 
-    def __init__(self, session: Session, batch_id: str) -> None:
-        self._session, self._batch_id = session, batch_id
+    def __init__(self, session: Session, batch_id: str, texts: Texts) -> None:
+        self._session, self._batch_id, self._texts = session, batch_id, texts
 
     def read(self) -> tuple[Plan, Spool]:
         """The plans as they are stored, and the jobs that did not succeed."""
         spool = Spool()
         try:
-            for _, job in _unanswered(self._session, self._batch_id):
+            for _, job in _unanswered(self._session, self._batch_id, self._texts):
                 prompt = msgspec.json.decode(job.prompt, type=Prompt)
                 spool.add(job.custom_id, prompt, job.plan)
         except BaseException:
@@ -107,25 +111,25 @@ class _Again:
         """Nothing: its answers are read here, or joined with those of the first."""
 
 
-def _door(session: Session, batch_id: str) -> _Again | None:
+def _door(session: Session, batch_id: str, texts: Texts) -> _Again | None:
     through = session.get(OpenAIBatch, batch_id)
-    return None if through is None else _Again(session, batch_id)
+    return None if through is None else _Again(session, batch_id, texts)
 
 
-def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
+def _lines(session: Session, batch_id: str, texts: Texts) -> Iterator[RawLine]:
     """The jobs that did not succeed, as the lines of a new input."""
-    for position, job in _unanswered(session, batch_id):
+    for position, job in _unanswered(session, batch_id, texts):
         prompt = msgspec.json.decode(job.prompt, type=Prompt)
         line = JobLine(job.custom_id, prompt.messages, None, prompt.reference)
         yield RawLine(f"job {position}", msgspec.json.encode(line))
 
 
-def _unanswered(session: Session, batch_id: str) -> Iterator[tuple[int, Checked]]:
+def _unanswered(session: Session, batch_id: str, texts: Texts) -> Iterator[tuple[int, Checked]]:
     """The jobs that did not succeed, each with its position."""
     after = 0
     while True:
-        rows = session.exec(
-            select(Job.position, Job.custom_id, Job.plan, StoredText.body)
+        rows = session.execute(
+            select(Job.id, Job.position, Job.custom_id, Job.plan, StoredText.body)  # type: ignore[call-overload]
             .join(
                 StoredText,
                 (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"),
@@ -135,8 +139,8 @@ def _unanswered(session: Session, batch_id: str) -> Iterator[tuple[int, Checked]
             .order_by(col(Job.id))
             .limit(_PAGE)
         ).all()
-        for position, custom_id, plan, text in rows:
-            yield position, Checked(custom_id, plan, text)
+        for job_id, position, custom_id, plan, body in rows:
+            yield position, Checked(custom_id, plan, texts.open("prompt", job_id, body))
         if len(rows) < _PAGE:
             return
-        after = rows[-1][0] + 1
+        after = rows[-1][1] + 1

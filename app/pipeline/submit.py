@@ -1,7 +1,7 @@
 """submit: a batch is accepted whole, with its hold of credits, or not at all."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -33,6 +33,7 @@ from app.pipeline.calls import TEXT_COLUMNS
 from app.pipeline.context import rules_of, windows_of
 from app.pipeline.deadlines import read_deadline, read_start
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
+from app.pipeline.keeping import begin_texts, check_keeping
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import Checked, RawLine, Spool, spool_lines
 from app.pipeline.plan import plan_with
@@ -42,6 +43,7 @@ from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.worst import spool_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
+from app.vault.texts import Texts
 
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 _CHUNK = 2000
@@ -78,11 +80,9 @@ class Door(Protocol):
 
     def read(self) -> tuple[Plan, Spool]:
         """The plan, and the lines, checked; whoever asks closes them."""
-        ...
 
     def keep(self, tx: Tx, batch: Batch) -> None:
         """Write what is the door's own, in the transaction of the submit."""
-        ...
 
 
 def submit(services: Services, submission: Submission) -> Submitted:
@@ -123,10 +123,12 @@ class _Lines:
 
     def read(self) -> tuple[Plan, Spool]:
         """The plan that the settings ask for, and the lines held to it."""
-        body = self.submission.body
+        account_id, body = self.submission.account_id, self.submission.body
         with self.services.store.read() as session:
-            plan = account_plan(session, self.submission.account_id, body)
-        return plan, spool_lines(self.submission.lines, rules_of(plan, body, windows_of(plan)))
+            plan = account_plan(session, account_id, body)
+            seal = check_keeping(session, account_id, body)
+        rules = replace(rules_of(plan, body, windows_of(plan)), sealed=seal is not None)
+        return plan, spool_lines(self.submission.lines, rules)
 
     def keep(self, tx: Tx, batch: Batch) -> None:
         """Nothing."""
@@ -160,6 +162,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         lanes = require_lanes(tx, submission.account_id, variants_of(plan))
         now = store.now(tx)
         batch = _new_batch(submission, plan, spool.count, now)
+        batch.seal = check_keeping(tx, submission.account_id, submission.body)
         check_prices(plan, lanes, submission.body)
         tx.add(batch)
         tx.flush()
@@ -167,7 +170,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             BatchSpec(
                 batch_id=batch.id,
                 plan=msgspec.json.encode(plan).decode(),
-                body=submission.body.model_dump_json(exclude={"webhook": {"secret"}}),
+                body=_kept(submission.body, batch),
             )
         )
         _remember(tx, submission, batch.id, now)
@@ -177,7 +180,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             account = tx.get_one(Account, submission.account_id)
             add_batch_endpoint(tx, services.vault, account, batch.id, submission.body.webhook, now)
         tx.flush()
-        _insert_jobs(tx, store, batch, spool)
+        _insert_jobs(tx, store, batch, spool, begin_texts(tx, services.vault, batch))
         _hold_credits(tx, services, batch, plan, lanes, spool)
         check_quotas(tx, store, batch.account_id, default_limits(services.settings))
         if submission.interactive:
@@ -202,7 +205,6 @@ def _new_batch(submission: Submission, plan: Plan, jobs: int, now: datetime) -> 
         sample=body.sample if body.sample is not None and body.sample < jobs else None,
         stop_if_failed_percent=body.stop_if_failed_percent,
         first_left=FIRST_CALLS if body.stop_if_failed_percent is not None else 0,
-        # A batch of `retention: none` will have to be refused this: its text is nobody else's.
         cache=body.cache,
         retry_of=submission.retry_of,
         input_file_id=body.input_file_id,
@@ -255,7 +257,13 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
         )
 
 
-def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
+def _kept(body: BatchBody, batch: Batch) -> str:
+    """What the client wrote, but for secrets, and for the template where texts are sealed."""
+    sealed = {"template"} if batch.seal is not None else set()
+    return body.model_dump_json(exclude={"webhook": {"secret"}} | dict.fromkeys(sealed, True))
+
+
+def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool, texts: Texts) -> None:
     batch_id, account_id = batch.id, batch.account_id
     for start, chunk in _chunks(spool.rows()):
         ids = job_ids(batch_id, start, len(chunk))
@@ -264,8 +272,11 @@ def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
             for n, (id_, one) in enumerate(zip(ids, chunk, strict=True))
         )
         store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
-        texts = ((id_, "prompt", batch_id, one.prompt) for id_, one in zip(ids, chunk, strict=True))
-        store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
+        prompts = (
+            texts.row(id_, "prompt", batch_id, one.prompt)
+            for id_, one in zip(ids, chunk, strict=True)
+        )
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, prompts)
 
 
 def _chunks(rows: Iterator[Checked]) -> Iterator[tuple[int, list[Checked]]]:

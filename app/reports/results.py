@@ -20,6 +20,7 @@ from app.reports.flat import Encode, ParquetEncoder, csv_encoder
 from app.reports.lines import JobRow, Lines
 from app.reports.owned import own_batch, plan_of
 from app.reports.views import ResultLine
+from app.vault.texts import require_texts
 
 #: A stream reads so many jobs at a time, and fewer where their answers are long.
 _JOBS_MAX = 500
@@ -127,6 +128,7 @@ class _Reader:
             NotFoundError: there is none.
         """
         batch = own_batch(session, account_id, batch_id)
+        require_texts(batch)
         chain = _chain(session, batch) if selection.joined else [batch.id]
         return cls(Lines(plan_of(session, batch.id)), chain, selection)
 

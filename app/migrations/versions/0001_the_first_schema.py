@@ -56,6 +56,11 @@ def upgrade() -> None:
         sa.Column("data_key_wrapped", sa.Text(), nullable=False),
         sa.Column("data_key_kid", WORD, nullable=False),
         sa.Column("webhook_secret_sealed", sa.Text(), nullable=False),
+        sa.Column("retention", WORD, nullable=False),
+        sa.Column("seal", sa.Boolean(), nullable=False),
+        sa.Column("retention_days", sa.Integer(), nullable=True),
+        sa.Column("deleted_at", TIME, nullable=True),
+        sa.CheckConstraint("retention IN ('keep', 'none')", name="ck_account_retention_known"),
         sa.Column("disabled_at", TIME, nullable=True),
         sa.Column("requests_per_minute", sa.BigInteger(), nullable=True),
         sa.Column("queued_jobs_max", sa.BigInteger(), nullable=True),
@@ -198,6 +203,18 @@ def upgrade() -> None:
     op.create_index("ix_ledger_entry_batch", "ledger_entry", ["batch_id"], unique=False)
 
     op.create_table(
+        "purge",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("deletes_account", sa.Boolean(), nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("counts", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("finished_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_purge"),
+    )
+    op.create_index("ix_purge_account_id", "purge", ["account_id"], unique=False)
+    op.create_table(
         "stored_text",
         sa.Column("owner_id", ID, nullable=False),
         sa.Column("kind", WORD, nullable=False),
@@ -209,6 +226,21 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("owner_id", "kind", name="pk_stored_text"),
     )
+    op.create_table(
+        "text_key",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("file_id", ID, nullable=True),
+        sa.Column("day", WORD, nullable=False),
+        sa.Column("wrapped", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_text_key"),
+        sa.UniqueConstraint("batch_id", name="uq_text_key_batch_id"),
+        sa.UniqueConstraint("file_id", name="uq_text_key_file_id"),
+    )
+    op.create_index("ix_text_key_account_id", "text_key", ["account_id"], unique=False)
+    op.create_index("ix_text_key_day", "text_key", ["day"], unique=False)
     op.create_table(
         "usage",
         sa.Column("call_id", ID, nullable=False),
@@ -283,6 +315,10 @@ def upgrade() -> None:
         sa.Column("sample", sa.Integer(), nullable=True),
         sa.Column("at_most_once", sa.Boolean(), nullable=False),
         sa.Column("cache", sa.Boolean(), nullable=False),
+        sa.Column("seal", WORD, nullable=True),
+        sa.Column("gone_reason", WORD, nullable=True),
+        sa.Column("gone_at", TIME, nullable=True),
+        sa.Column("erased_at", TIME, nullable=True),
         sa.Column("retry_of", ID, nullable=True),
         sa.Column("input_file_id", ID, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
@@ -331,6 +367,14 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "reserved_nanos >= 0 AND spent_nanos >= 0", name="ck_batch_not_negative"
         ),
+        sa.CheckConstraint(
+            "seal IS NULL OR seal IN ('account', 'batch')", name="ck_batch_seal_known"
+        ),
+        sa.CheckConstraint(
+            "gone_reason IS NULL OR gone_reason IN ('acknowledged', 'retention_none',"
+            " 'retention_days', 'purged')",
+            name="ck_batch_gone_reason_known",
+        ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_batch_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_batch"),
     )
@@ -343,6 +387,18 @@ def upgrade() -> None:
         sqlite_where=sa.text("closed_at IS NULL"),
         postgresql_where=sa.text("closed_at IS NULL"),
     )
+    for name, columns, which in (
+        ("ix_batch_kept", ["account_id", "closed_at"], "closed_at IS NOT NULL AND gone_at IS NULL"),
+        ("ix_batch_to_erase", ["id"], "gone_at IS NOT NULL AND erased_at IS NULL"),
+    ):
+        op.create_index(
+            name,
+            "batch",
+            columns,
+            unique=False,
+            sqlite_where=sa.text(which),
+            postgresql_where=sa.text(which),
+        )
 
     op.create_table(
         "call",
@@ -454,8 +510,12 @@ def upgrade() -> None:
         sa.Column("sha256", WORD, nullable=False),
         sa.Column("format", WORD, nullable=False),
         sa.Column("purpose", WORD, nullable=False),
+        sa.Column("seal", WORD, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("expires_at", TIME, nullable=True),
+        sa.CheckConstraint(
+            "seal IS NULL OR seal IN ('account', 'batch')", name="ck_file_seal_known"
+        ),
         sa.CheckConstraint("format IN ('jsonl', 'csv', 'parquet')", name="ck_file_format_known"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_file_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_file"),
@@ -682,6 +742,8 @@ def downgrade() -> None:
     op.drop_table("api_key")
     op.drop_table("worker")
     op.drop_table("usage")
+    op.drop_table("text_key")
+    op.drop_table("purge")
     op.drop_table("stored_text")
     op.drop_table("ledger_entry")
     op.drop_table("job")

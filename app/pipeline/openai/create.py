@@ -13,7 +13,8 @@ from app.domain.ids import Prefix, new_id
 from app.domain.plan import Plan
 from app.domain.spec import BatchBody
 from app.domain.states import BatchState
-from app.models import Batch, BatchSpec, InputFile, OpenAIBatch
+from app.models import Account, Batch, BatchSpec, InputFile, OpenAIBatch
+from app.pipeline.keeping import seal_for
 from app.pipeline.lines import RawLine, Spool, jsonl_lines
 from app.pipeline.openai.asked import ENDPOINTS
 from app.pipeline.openai.beyond import Fields, batch_defaults, batch_settings
@@ -50,6 +51,7 @@ def create_batch(services: Services, asked: NewBatch) -> Submitted:
         InsufficientCreditsError: the account's credits do not cover the hold.
     """
     _check(asked)
+    _check_keeping(services, asked)
     settings = batch_settings(asked.metadata)
     door = _Door(services, asked, batch_defaults(asked.metadata), _input_of(services, asked))
     body = settings.model_copy(
@@ -82,6 +84,21 @@ def _check(asked: NewBatch) -> None:
         raise InvalidRequestError(
             "completion_window: give 24h, or another span such as 90m, 1h or 7d",
             param="completion_window",
+        )
+
+
+def _check_keeping(services: Services, asked: NewBatch) -> None:
+    """Refuse an account whose text is sealed: the files of this door are plain.
+
+    Raises:
+        InvalidRequestError: it is sealed.
+    """
+    with services.store.read() as session:
+        seal = seal_for(session.get_one(Account, asked.account_id), None)
+    if seal is not None:
+        raise InvalidRequestError(
+            "this account's text is sealed, and the output files of this door are not; submit "
+            "with POST /v1/batches"
         )
 
 
