@@ -35,6 +35,8 @@ _HOT_OPTIONS = " ".join(
         "enable_bitmapscan=off",
         "jit=off",
         "plan_cache_mode=force_generic_plan",
+        # A worker that is stopped in the middle of a transaction must not keep its locks.
+        "idle_in_transaction_session_timeout=15000",
     )
 )
 
@@ -69,6 +71,7 @@ class Store:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._hot = hot
+        self.crash_at = crash_at
         self._crash = CrashPoint(crash_at) if crash_at else None
         self.engine = self._sqlite_engine() if self.is_sqlite else self._pg_engine(pool_size)
         # SQLite has one writer; waiting for it here is fair, and costs no polling.

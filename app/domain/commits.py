@@ -72,6 +72,8 @@ class Commit(StrEnum):
     CLOSE_WAITING = "close_waiting"  # a window of calls that waited too long
     FORGET_KEYS = "forget_keys"  # idempotency keys after their days
 
+    RESTORE = "restore"  # the whole of a backup
+
 
 class CrashPoint:
     """The moment a process is to die at, once it comes.
