@@ -30,7 +30,7 @@ def create_account(
 ) -> None:
     """Make an account and its first API key, which is shown this once.
 
-    Example: overnight accounts create "The search team"
+    Example: overnight accounts create acme
     """
     from api.cli import accounts_store  # noqa: PLC0415 - only these commands need the store
 
@@ -68,7 +68,7 @@ def list_accounts(*, as_json: AsJson = False) -> None:
 def show_account(account: AccountId, *, as_json: AsJson = False) -> None:
     """Show an account: its credits, limits, what it has of them, and its API keys.
 
-    Example: overnight accounts show acct_01m8ac
+    Example: overnight accounts show acct_…
     """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
@@ -102,7 +102,7 @@ def limit_account(
 ) -> None:
     """Set an account's own limits, all of them: what is left out is as the settings say.
 
-    Example: overnight accounts limits acct_01m8ac --queued-jobs 500000
+    Example: overnight accounts limits acct_… --queued-jobs 5000
     """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
@@ -122,7 +122,7 @@ def disable_account(
 ) -> None:
     """Refuse all of an account's API keys; what it submitted goes on, unless cancelled.
 
-    Example: overnight accounts disable acct_01m8ac --cancel
+    Example: overnight accounts disable acct_… --cancel
     """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
@@ -134,7 +134,7 @@ def disable_account(
 def enable_account(account: AccountId) -> None:
     """Let a disabled account in again.
 
-    Example: overnight accounts enable acct_01m8ac
+    Example: overnight accounts enable acct_…
     """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
@@ -151,7 +151,7 @@ def make_api_key(
 ) -> None:
     """Make an API key with every scope for an account that has lost its own.
 
-    Example: overnight accounts api-key acct_01m8ac
+    Example: overnight accounts api-key acct_…
     """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
@@ -173,7 +173,7 @@ def set_price(
 ) -> None:
     """Set what a model costs an account that pays with credits, from its next batch on.
 
-    Example: overnight accounts price acct_01m8ac openai/gpt-5.2 --input 1.5 --output 12
+    Example: overnight accounts price acct_… openai/gpt-5.2 --input 2 --output 12
     """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
@@ -194,7 +194,7 @@ def show_audit(
 ) -> None:
     """Show who did what that matters for security, latest first.
 
-    Example: overnight accounts audit acct_01m8ac --limit 20
+    Example: overnight accounts audit acct_…
     """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 

@@ -62,7 +62,7 @@ def list_keys(*, as_json: AsJson = False) -> None:
 def revoke_key(key_id: Annotated[str, typer.Argument(help="Such as key_…")]) -> None:
     """Revoke an API key: it is refused from the next request on.
 
-    Example: overnight api-keys revoke key_01m8ac
+    Example: overnight api-keys revoke key_…
     """
     with connect() as client:
         client.delete(f"{_PATH}/{key_id}")
