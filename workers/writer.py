@@ -54,7 +54,7 @@ class Writer:
             self._put_at = time.monotonic()
         self._rows.append(finished)
         self._filled.set()
-        if len(self._rows) >= GROUP_ROWS:
+        if len(self._rows) >= GROUP_ROWS or finished.call.interactive:
             self._full.set()
 
     @property

@@ -20,6 +20,7 @@ from app.pipeline.deliver import is_delivery_due
 from app.pipeline.hints import step_of
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
 from app.pipeline.park import reopen_lanes
+from app.pipeline.purge import open_purges
 from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
@@ -140,6 +141,7 @@ def _held(call: Call, attempt: Attempt, batch: Batch, lane: Lane) -> ClaimedCall
         worst_nanos=attempt.worst_nanos,
         worker_id=attempt.worker_id,
         at_most_once=batch.at_most_once,
+        sealed=batch.seal is not None,
     )
 
 
@@ -225,6 +227,7 @@ def due_work(store: Store) -> list[Hint]:
         hints: list[Hint] = []
         for batch in open_batches:
             hints += _batch_hints(session, batch, now=now)
+        hints += [Hint(Step.PURGE, (id_,)) for id_ in open_purges(session)]
         if is_delivery_due(session, store):
             hints.append(Hint(Step.DELIVER, ()))
     return hints
