@@ -85,7 +85,7 @@ def adjust_credits(
 ) -> None:
     """Correct what an account was granted, by an entry of its own: the ledger only grows.
 
-    Example: overnight credits adjust --usd=-2.50 --note "granted twice"
+    Example: overnight credits adjust --usd=-5 --note 'granted twice'
     """
     from api.cli.grant import adjust  # noqa: PLC0415 - as above
 
@@ -111,7 +111,7 @@ def refund_credits(
 ) -> None:
     """Give back all that a call was charged, once, by a reversing entry.
 
-    Example: overnight credits refund call_01m8b6h3k2 --note "a test run"
+    Example: overnight credits refund call_… --note 'empty answer'
     """
     from api.cli.grant import refund  # noqa: PLC0415 - as above
 

@@ -13,8 +13,9 @@ from app.models.batch import (
     StoredVerdict,
     TextKey,
 )
-from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
+from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Vital, Worker
 from app.models.ledger import LedgerEntry, OwnPriceRow
+from app.models.openai import OpenAIBatch
 from app.models.purge import Purge
 from app.models.usage import UsageRollup
 from app.models.webhook import Delivery, Endpoint, Event
@@ -36,6 +37,7 @@ __all__ = [
     "Job",
     "Lane",
     "LedgerEntry",
+    "OpenAIBatch",
     "OwnPriceRow",
     "ProviderKey",
     "Purge",
@@ -47,5 +49,6 @@ __all__ = [
     "UTCDateTime",
     "UsageRollup",
     "UsageRow",
+    "Vital",
     "Worker",
 ]

@@ -74,6 +74,7 @@ class Batch(Table, table=True):
     not_before: datetime | None = Field(default=None, sa_type=UTCDateTime)
     deadline: datetime | None = Field(default=None, sa_type=UTCDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    cancelling_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     finalizing_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
@@ -159,6 +160,7 @@ class Job(Table, table=True):
     state: str = Field(default=JobState.QUEUED.value, sa_type=Word)
     round: int = 0
     outstanding: int = 0  # open calls of the current round
+    plan: int = 0  # which of its batch's plans it follows
     reason: str | None = Field(default=None, sa_type=Word)
     message: str | None = Field(default=None, sa_type=LongText)
     closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)

@@ -15,8 +15,8 @@ import msgspec
 
 from app.db import Commit, Store, Tx
 from app.domain.completion import FinishReason
-from app.domain.plan import CallResult, JobView, Mode, Outcome, Round
-from app.domain.prompt import Messages, Prompt
+from app.domain.plan import CallResult, Mode, Outcome, Round
+from app.domain.prompt import Prompt
 from app.domain.states import CallState, EndReason, JobState, Role
 from app.models import Batch
 from app.modes.registry import mode_for
@@ -38,7 +38,7 @@ from app.vault.texts import Texts
 GROUP = 200
 #: Behind a CASE, so that the ids are looked up: open, the planner walks the whole batch.
 _LOCK_JOBS = """
-SELECT job.id, job.batch_id, job.position, job.round FROM {rows(id text)}
+SELECT job.id, job.batch_id, job.position, job.round, job.plan FROM {rows(id text)}
 {join} job ON job.id = d.id
 WHERE CASE WHEN job.batch_id = :batch AND job.state = 'running' AND job.outstanding = 0
            THEN 1 ELSE 0 END = 1
@@ -78,6 +78,7 @@ class _Job(NamedTuple):
     batch_id: str
     position: int
     round: int
+    plan: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,11 @@ def _advance_group(tx: Tx, services: Services, batch_id: str, job_ids: Sequence[
     if not jobs or batch is None:
         return 0
     context = load_context(tx, batch, services.settings.max_tokens_default)
-    mode = mode_for(context.plan.mode)
-    read = partial(_texts, tx, store, context.texts) if mode.needs_text else None
+    modes = {job.plan: mode_for(context.plan.of(job.plan).mode) for job in jobs}
+    with_text = any(mode.needs_text for mode in modes.values())
+    read = partial(_texts, tx, store, context.texts) if with_text else None
     material = _read(tx, store, [job.id for job in jobs], read)
-    decisions = [_decide(context, mode, job, material) for job in jobs]
+    decisions = [_decide(context, modes[job.plan], job, material) for job in jobs]
     _apply(tx, services, context, decisions)
     return len(decisions)
 
@@ -169,9 +171,8 @@ _NO_CALLS = Inserted(set(), Counter())
 
 def _decide(context: BatchContext, mode: Mode, job: _Job, material: _Material) -> Decision:
     prompt = material.prompts.get(job.id, _NO_PROMPT)
-    view = JobView(prompt, context.plan, seed=context.seed_of(job.id, prompt))
     results = material.results[job.id]
-    answer = mode.advance(view, results)
+    answer = mode.advance(context.view_of(job.id, job.plan, prompt), results)
     if isinstance(answer, Outcome):
         state = JobState.SUCCEEDED if answer.succeeded else JobState.FAILED
         if not answer.succeeded and _was_cut_short(context.batch, results):
@@ -179,7 +180,7 @@ def _decide(context: BatchContext, mode: Mode, job: _Job, material: _Material) -
         return Decision(job, state, answer.reason, answer.message, outcome=answer)
     if context.batch.ending:
         return _ended(context.batch, job)
-    return Decision(job, JobState.RUNNING, next=_next_round(job, prompt.messages, answer))
+    return Decision(job, JobState.RUNNING, next=_next_round(job, prompt, answer))
 
 
 def _was_cut_short(batch: Batch, results: Sequence[CallResult]) -> bool:
@@ -191,7 +192,7 @@ def _was_cut_short(batch: Batch, results: Sequence[CallResult]) -> bool:
     )
 
 
-def _next_round(job: _Job, prompt: Messages, answer: Round) -> JobCalls:
+def _next_round(job: _Job, prompt: Prompt, answer: Round) -> JobCalls:
     return JobCalls(job.id, job.position, job.round + 1, prompt, answer.calls)
 
 

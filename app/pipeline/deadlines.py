@@ -7,6 +7,19 @@ from app.domain.errors import InvalidRequestError
 
 _SPAN = re.compile(r"^(\d{1,6})(m|h|d)$")
 _SPANS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_START_MAX = timedelta(days=366)
+
+
+def read_start(given: datetime | None, now: datetime) -> datetime | None:
+    """A start in UTC; None for at once.
+
+    Raises:
+        InvalidRequestError: it is too far away.
+    """
+    starts = None if given is None else in_utc(given, "not_before")
+    if starts is not None and starts > now + _START_MAX:
+        raise InvalidRequestError("not_before: is more than a year away", param="not_before")
+    return starts
 
 
 def read_deadline(text: str | None, starts: datetime) -> datetime | None:

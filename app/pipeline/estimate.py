@@ -95,7 +95,7 @@ def _sizes_of(spool: Spool, windows: Windows) -> _Sizes:
     tokens, sample, seen = 0, list[Prompt](), set[int]()
     # Every so manieth is kept, a thousand at most, to stand for all of them.
     every = spool.count // 1000 + 1
-    for number, (custom_id, body) in enumerate(spool.rows()):
+    for number, (custom_id, _, body) in enumerate(spool.rows()):
         prompt = msgspec.json.decode(body, type=Prompt)
         prompt_tokens = tokens_of(prompt.messages)
         tokens += prompt_tokens

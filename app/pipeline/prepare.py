@@ -10,7 +10,8 @@ from app.domain.prompt import Messages, Params, Prompt
 from app.models import Batch
 from app.pipeline.backlog import Entry
 from app.pipeline.calls import CallRequest
-from app.pipeline.facts import facts_of
+from app.pipeline.facts import Facts, facts_of
+from app.pipeline.lanes import params_for
 from app.pipeline.outcomes import ClaimedCall
 from app.vault.texts import PLAIN, Texts, texts_of
 
@@ -52,12 +53,22 @@ def prepare(store: Store, entry: Entry, calls: Sequence[ClaimedCall]) -> list[Pr
         one.sealed = facts.sealed
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None
-        messages = request.messages if request else None
-        if messages is None:
-            messages = msgspec.json.decode(prompts[one.job_id], type=Prompt).messages
-        params = request.params if request else facts.params[one.role, one.label]
-        prepared.append(Prepared(one, messages, params, base_url, key_id))
+        if request is None or request.messages is None:
+            prompt = msgspec.json.decode(prompts[one.job_id], type=Prompt)
+            request = _request_of(facts, one, prompt, request)
+        prepared.append(Prepared(one, request.messages or [], request.params, base_url, key_id))
     return prepared
+
+
+def _request_of(
+    facts: Facts, call: ClaimedCall, prompt: Prompt, request: CallRequest | None
+) -> CallRequest:
+    """What a call asks that asks its job's prompt."""
+    params = params_for(facts.params, call.role, call.label, prompt)
+    if request is not None:
+        params = request.params
+    assert params is not None  # noqa: S101 - what a plan does not name is stored with its call
+    return CallRequest(prompt.messages, params)
 
 
 def _texts(

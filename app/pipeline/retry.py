@@ -6,13 +6,15 @@ from collections.abc import Iterator
 import msgspec
 from sqlmodel import Session, col, select
 
+from app.db import Tx
 from app.domain.errors import ConflictError, NotFoundError
 from app.domain.ids import job_range
+from app.domain.plan import Plan
 from app.domain.prompt import Prompt
 from app.domain.spec import BatchBody, JobLine, WebhookBody
 from app.domain.states import BATCH_CLOSED, JobState
-from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, StoredText
-from app.pipeline.lines import RawLine
+from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, OpenAIBatch, StoredText
+from app.pipeline.lines import Checked, RawLine, Spool
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit
 from app.vault.texts import Texts, texts_of
@@ -42,10 +44,13 @@ def retry(
         if batch.jobs_succeeded == batch.jobs_total:
             raise ConflictError("every job of the batch succeeded; there is nothing to retry")
         body = _body(services, session, batch)
-        lines = _lines(session, batch_id, texts_of(session, batch))
+        texts = texts_of(session, batch)
+        lines = _lines(session, batch_id, texts)
+        door = _door(session, batch_id, texts)
         asked = hashlib.sha256(f"retry {batch_id}".encode()).hexdigest()
         return submit(
-            services, Submission(account_id, body, lines, idempotency_key, asked, batch_id)
+            services,
+            Submission(account_id, body, lines, idempotency_key, asked, batch_id, door=door),
         )
 
 
@@ -83,12 +88,48 @@ def _webhook(services: Services, session: Session, batch: Batch) -> WebhookBody 
     return WebhookBody(url=endpoint.url, secret=secret)
 
 
+class _Again:
+    """The lines of another door once more, as they were read then, each with its plan."""
+
+    def __init__(self, session: Session, batch_id: str, texts: Texts) -> None:
+        self._session, self._batch_id, self._texts = session, batch_id, texts
+
+    def read(self) -> tuple[Plan, Spool]:
+        """The plans as they are stored, and the jobs that did not succeed."""
+        spool = Spool()
+        try:
+            for _, job in _unanswered(self._session, self._batch_id, self._texts):
+                prompt = msgspec.json.decode(job.prompt, type=Prompt)
+                spool.add(job.custom_id, prompt, job.plan)
+        except BaseException:
+            spool.close()
+            raise
+        spec = self._session.get_one(BatchSpec, self._batch_id)
+        return msgspec.json.decode(spec.plan, type=Plan), spool
+
+    def keep(self, tx: Tx, batch: Batch) -> None:
+        """Nothing: its answers are read here, or joined with those of the first."""
+
+
+def _door(session: Session, batch_id: str, texts: Texts) -> _Again | None:
+    through = session.get(OpenAIBatch, batch_id)
+    return None if through is None else _Again(session, batch_id, texts)
+
+
 def _lines(session: Session, batch_id: str, texts: Texts) -> Iterator[RawLine]:
     """The jobs that did not succeed, as the lines of a new input."""
+    for position, job in _unanswered(session, batch_id, texts):
+        prompt = msgspec.json.decode(job.prompt, type=Prompt)
+        line = JobLine(job.custom_id, prompt.messages, None, prompt.reference)
+        yield RawLine(f"job {position}", msgspec.json.encode(line))
+
+
+def _unanswered(session: Session, batch_id: str, texts: Texts) -> Iterator[tuple[int, Checked]]:
+    """The jobs that did not succeed, each with its position."""
     after = 0
     while True:
-        rows = session.exec(
-            select(Job.id, Job.position, Job.custom_id, StoredText.body)
+        rows = session.execute(
+            select(Job.id, Job.position, Job.custom_id, Job.plan, StoredText.body)  # type: ignore[call-overload]
             .join(
                 StoredText,
                 (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"),
@@ -98,10 +139,8 @@ def _lines(session: Session, batch_id: str, texts: Texts) -> Iterator[RawLine]:
             .order_by(col(Job.id))
             .limit(_PAGE)
         ).all()
-        for job_id, position, custom_id, body in rows:
-            prompt = msgspec.json.decode(texts.open("prompt", job_id, body), type=Prompt)
-            line = JobLine(custom_id, prompt.messages, None, prompt.reference)
-            yield RawLine(f"job {position}", msgspec.json.encode(line))
+        for job_id, position, custom_id, plan, body in rows:
+            yield position, Checked(custom_id, plan, texts.open("prompt", job_id, body))
         if len(rows) < _PAGE:
             return
         after = rows[-1][1] + 1

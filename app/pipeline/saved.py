@@ -59,7 +59,7 @@ def saved_calls(
     for prompt in prompts:
         view = JobView(prompt, plan, seed=context.seed_of("", prompt))
         calls = mode_for(plan.mode).plan(view).calls
-        keys = keys_of(context.asked_by(JobCalls("", 0, 1, prompt.messages, calls)), texts)
+        keys = keys_of(context.asked_by(JobCalls("", 0, 1, prompt, calls)), texts)
         asked.append([(str(one.ref), key) for one, key in zip(calls, keys, strict=True)])
     with store.read() as session:
         wanted = [key for calls in asked for _, key in calls]

@@ -25,7 +25,7 @@ def job_view(session: Session, account_id: str, job_id: str) -> JobView:
     job = own_job(session, account_id, job_id)
     lines = Lines(plan_of(session, job.batch_id))
     texts = texts_of(session, session.get_one(Batch, job.batch_id))
-    row = JobRow(job.id, job.position, job.custom_id, job.state, job.reason, job.message)
+    row = JobRow(job.id, job.position, job.custom_id, job.state, job.reason, job.message, job.plan)
     (line,) = lines.of(session, [row])
     return JobView(
         **{name: getattr(line, name) for name in line.__struct_fields__},

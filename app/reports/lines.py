@@ -18,6 +18,7 @@ from app.vault.texts import PLAIN, Texts, texts_by_batch
 
 _ANSWER, _EXTRA = aliased(StoredText), aliased(StoredText)
 _ROLES: dict[str, int] = {Role.CANDIDATE: 0, Role.JUDGE: 1, Role.SYNTHESIZER: 2}
+_OUTCOME_KINDS = {"blend": "synthesis", "mesh": "route"}
 _CLOSED_CALLS = sorted(CALL_CLOSED)
 
 
@@ -30,6 +31,7 @@ class JobRow(NamedTuple):
     state: str
     reason: str | None
     message: str | None
+    plan: int = 0
 
 
 class _Extra(msgspec.Struct, frozen=True):
@@ -116,12 +118,11 @@ class _Opened:
         )
 
 
-class Lines:
-    """Makes the lines of a batch's jobs; `plan` gives the completions their order."""
+class _Order:
+    """The order in which a plan lists what is called, and its mode."""
 
     def __init__(self, plan: Plan) -> None:
-        self._mode = plan.mode
-        self._is_judged = plan.judge is not None
+        self.mode = plan.mode
         judges = plan.judge.judges if plan.judge is not None else ()
         candidates = plan.variants + (plan.mesh.fallback if plan.mesh is not None else ())
         self._places = {
@@ -130,12 +131,26 @@ class Lines:
             for place, variant in enumerate(variants)
         }
 
+    def of(self, call: _CallRow) -> tuple[int, int, int, str]:
+        """Candidates as the plan lists them, then judges by round."""
+        place = self._places.get((call.role, call.label), len(self._places))
+        return (_ROLES[call.role], call.round, place, call.id)
+
+
+class Lines:
+    """Makes the lines of a batch's jobs; `plan` gives the completions their order."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._orders = [_Order(one) for one in plan.all]
+        self._modes = {one.mode for one in plan.all}
+        self._is_judged = any(one.judge is not None for one in plan.all)
+
     def of(self, session: Session, jobs: Sequence[JobRow]) -> list[ResultLine]:
         """The jobs' lines, in their order."""
         texts = _Opened.by(session, jobs)
         closed = [job.id for job in jobs if job.state in JOB_CLOSED]
         verdicts = _verdicts(session, closed, texts) if self._is_judged else {}
-        how = _outcomes(session, closed, self._mode, texts)
+        how = _outcomes(session, closed, self._modes, texts)
         calls: dict[str, list[_CallRow]] = {job.id: [] for job in jobs}
         for row in session.connection().execute(calls_statement(session, list(calls))):
             call = texts.call(_CallRow(*row))
@@ -152,28 +167,24 @@ class Lines:
         verdict: msgspec.Raw | None,
         how: msgspec.Raw | None,
     ) -> ResultLine:
-        completions = [_completion(call) for call in sorted(calls, key=self._order)]
+        order = self._orders[job.plan]
+        completions = [_completion(call) for call in sorted(calls, key=order.of)]
         costs = [one.cost_nanos for one in completions]
         reason = why(job.reason, job.message)
         failed = job.state in JOB_CLOSED and job.state != JobState.SUCCEEDED
         return ResultLine(
             custom_id=job.custom_id,
             job_id=job.id,
-            mode=self._mode,
+            mode=order.mode,
             state=job.state,
             completions=completions,
             verdict=verdict,
-            synthesis=_synthesis(how, calls) if self._mode == "blend" and how else None,
-            route=how if self._mode == "mesh" else None,
+            synthesis=_synthesis(how, calls) if order.mode == "blend" and how else None,
+            route=how if order.mode == "mesh" else None,
             cost_nanos=None if None in costs else sum(cost or 0 for cost in costs),
             error=(reason or ErrorView(reason=job.state)) if failed else None,
             note=None if failed else reason,
         )
-
-    def _order(self, call: _CallRow) -> tuple[int, int, int, str]:
-        """Candidates as the plan lists them, then judges by round."""
-        place = self._places.get((call.role, call.label), len(self._places))
-        return (_ROLES[call.role], call.round, place, call.id)
 
 
 def calls_statement(session: Session, job_ids: Sequence[str]) -> Select[Any]:
@@ -206,22 +217,22 @@ def _verdicts(
 
 
 def _outcomes(
-    session: Session, job_ids: Sequence[str], mode: str, texts: _Opened
+    session: Session, job_ids: Sequence[str], modes: Collection[str], texts: _Opened
 ) -> Mapping[str, msgspec.Raw]:
     """How each job's blend or mesh came about, as it was stored."""
-    kind = {"blend": "synthesis", "mesh": "route"}.get(mode)
-    if kind is None:
+    kinds = [kind for mode, kind in _OUTCOME_KINDS.items() if mode in modes]
+    if not kinds:
         return {}
     wanted = these(session, job_ids)
     rows = session.connection().execute(
-        select(StoredText.owner_id, StoredText.body)
+        select(StoredText.owner_id, StoredText.kind, StoredText.body)
         .select_from(wanted)
         .join(
             StoredText,
-            (col(StoredText.owner_id) == wanted.c.value) & (col(StoredText.kind) == kind),
+            (col(StoredText.owner_id) == wanted.c.value) & (col(StoredText.kind).in_(kinds)),
         )
     )
-    return {id_: msgspec.Raw(texts.of(id_).open(kind, id_, body)) for id_, body in rows}
+    return {id_: msgspec.Raw(texts.of(id_).open(kind, id_, body)) for id_, kind, body in rows}
 
 
 def _synthesis(how: msgspec.Raw, calls: Collection[_CallRow]) -> msgspec.Raw:

@@ -6,6 +6,7 @@ from math import ceil
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from app.db import Store
@@ -51,7 +52,7 @@ def list_batches(
 
     `after` is the id of the last batch that was seen; ids are sorted by time.
     """
-    statement = select(Batch).where(Batch.account_id == account_id)
+    statement = select(Batch).where(Batch.account_id == account_id, sa.not_(col(Batch.interactive)))
     if after is not None:
         statement = statement.where(col(Batch.id) < after)
     rows = session.exec(

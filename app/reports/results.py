@@ -27,7 +27,7 @@ _JOBS_MAX = 500
 _FIRST_JOBS = 50
 _PAGE_BYTES = 4 * 1024 * 1024
 _CLOSED_JOBS = sorted(JOB_CLOSED)
-_COLUMNS = (Job.id, Job.position, Job.custom_id, Job.state, Job.reason, Job.message)
+_COLUMNS = (*(Job.id, Job.position, Job.custom_id, Job.state, Job.reason, Job.message, Job.plan),)
 
 
 @dataclass(frozen=True, slots=True)

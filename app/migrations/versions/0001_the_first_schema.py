@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("state", WORD, nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("outstanding", sa.Integer(), nullable=False),
+        sa.Column("plan", sa.Integer(), nullable=False),
         sa.Column("reason", WORD, nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("closed_at", TIME, nullable=True),
@@ -276,7 +277,15 @@ def upgrade() -> None:
         sa.Column("version", WORD, nullable=False),
         sa.Column("started_at", TIME, nullable=False),
         sa.Column("lease_until", TIME, nullable=False),
+        sa.Column("writer_lag_ms", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_worker"),
+    )
+    op.create_table(
+        "vital",
+        sa.Column("name", WORD, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_vital"),
     )
     op.create_index("ix_worker_lease_until", "worker", ["lease_until"], unique=False)
 
@@ -324,6 +333,7 @@ def upgrade() -> None:
         sa.Column("not_before", TIME, nullable=True),
         sa.Column("deadline", TIME, nullable=True),
         sa.Column("started_at", TIME, nullable=True),
+        sa.Column("cancelling_at", TIME, nullable=True),
         sa.Column("finalizing_at", TIME, nullable=True),
         sa.Column("closed_at", TIME, nullable=True),
         sa.Column("jobs_total", sa.Integer(), nullable=False),
@@ -653,6 +663,25 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "openai_batch",
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("endpoint", WORD, nullable=False),
+        sa.Column("completion_window", WORD, nullable=False),
+        sa.Column("model", sa.Text(), nullable=True),
+        sa.Column("errors", sa.Text(), nullable=True),
+        sa.Column("output_file_id", ID, nullable=False),
+        sa.Column("error_file_id", ID, nullable=False),
+        sa.Column("output_kept_s", sa.Integer(), nullable=True),
+        sa.Column("completed", sa.Integer(), nullable=True),
+        sa.Column("failed", sa.Integer(), nullable=True),
+        sa.Column("usage", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_openai_batch_batch_id"),
+        sa.PrimaryKeyConstraint("batch_id", name="pk_openai_batch"),
+    )
+    op.create_index("ix_openai_batch_account_id", "openai_batch", ["account_id"], unique=False)
+
+    op.create_table(
         "provider_key",
         sa.Column("id", ID, nullable=False),
         sa.Column("lane_id", ID, nullable=False),
@@ -716,8 +745,10 @@ def downgrade() -> None:
     op.drop_table("file")
     op.drop_table("endpoint")
     op.drop_table("call")
+    op.drop_table("openai_batch")
     op.drop_table("batch")
     op.drop_table("api_key")
+    op.drop_table("vital")
     op.drop_table("worker")
     op.drop_table("usage")
     op.drop_table("text_key")
