@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from operator import itemgetter
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -10,6 +11,7 @@ from api.cli.client import connect
 from api.cli.failure import Failure
 from api.cli.gate import passes
 from api.cli.output import dollars, milliseconds, show_json, show_table
+from api.cli.written import fetch, put
 
 Report = dict[str, Any]
 Entry = Mapping[str, Any]
@@ -35,15 +37,26 @@ def report(
         str | None,
         typer.Option(help="A condition, such as 'win_rate(a) > 0.5'; ends with 1 if it fails."),
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="md, for a pull request; or csv: the leaderboard."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write what --format names to a file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how the models of a batch did.
 
     Example: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0'
     """
+    path = f"/v1/batches/{batch_id}/report"
     with connect() as client:
-        found = client.get(f"/v1/batches/{batch_id}/report")
-    if as_json:
+        written = None if form is None else fetch(client, path, form)
+        found = client.get(path) if form is None or gate is not None else {}
+    if written is not None:
+        put(written, output)
+    elif as_json:
         show_json(found)
     else:
         show_report(found)

@@ -10,6 +10,7 @@ from api.v1 import (
     models,
     money,
     provider_keys,
+    reports,
     results,
     usage,
     webhooks,
@@ -18,6 +19,7 @@ from api.v1 import (
 router = APIRouter()
 for part in (
     batches,
+    reports,
     results,
     jobs,
     files,

@@ -16,6 +16,7 @@ from app.domain.states import CallState, Role
 from app.models import Batch
 from app.modes.judge_prompt import SCORE_MAX
 from app.providers.registry import SIMULATED
+from app.reports.failures import failures
 from app.reports.judged_views import EstimateView, JudgedView, LevelView
 from app.reports.judgements import Judgements, Marks, judgements
 from app.reports.notes import notes_on
@@ -24,6 +25,7 @@ from app.reports.progress import cost_view, job_counts
 from app.reports.ranking import Place, Standing, places
 from app.reports.report_views import (
     ContestantView,
+    FailureView,
     JudgePanelist,
     ReportView,
     StageCost,
@@ -80,6 +82,7 @@ def lay_out(sums: "Sums") -> ReportView:
         tests=judged.tests if judged else [],
         trust=judged.trust if judged else None,
         levels=_levels(sums),
+        failures=sums.failures,
     )
     return notes_on(view, ending=batch.ending, cached=batch.calls_cached)
 
@@ -95,6 +98,7 @@ class Sums:
     latencies: dict[str, tuple[int, int]]
     judged: Judgements
     repairs: dict[str, int]
+    failures: list[FailureView]
 
     @classmethod
     def read(cls, session: Session, batch: Batch) -> "Sums":
@@ -109,6 +113,7 @@ class Sums:
             latencies=latencies_by_label(session, batch.id),
             judged=judgements(session, batch.id) if is_judged else Judgements(),
             repairs=repairs_by_judge(session, batch.id) if is_judged else {},
+            failures=failures(session, batch.id),
         )
 
     @property

@@ -74,6 +74,15 @@ class StageCost(msgspec.Struct, frozen=True, kw_only=True):
     unpriced_answers: int
 
 
+class FailureView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many calls of a contestant brought no answer for one cause; a refusal is one, too."""
+
+    label: str
+    state: str
+    reason: str
+    calls: int
+
+
 class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     """The leaderboard of a batch, with what it cost and what to keep in mind, in plain words.
 
@@ -98,3 +107,4 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     tests: list[PairedTestView] = []
     trust: TrustView | None = None
     levels: list[LevelView] = []
+    failures: list[FailureView] = []

@@ -1,8 +1,10 @@
 """A report reads as a leaderboard with costs, and what is not known is not nothing."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from api.cli.failure import ExitCode
@@ -103,3 +105,20 @@ def test_programs_get_the_report_as_it_is(
     api.answer("GET /v1/batches/batch_1/report", report(entry("a/b")))
     assert overnight("report", "batch_1", "--json") == ExitCode.DONE
     assert json.loads(capsys.readouterr().out) == report(entry("a/b"))
+
+
+def test_a_written_report_is_printed_or_kept_as_the_api_wrote_it(
+    overnight: Overnight, api: FakeApi, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    api.answer("GET /v1/batches/batch_1/report", httpx.Response(200, text="### nightly\n"))
+    assert overnight("report", "batch_1", "--format", "md") == ExitCode.DONE
+    assert capsys.readouterr().out == "### nightly\n"
+    assert api.journal[-1].url.params["format"] == "md"
+    kept = tmp_path / "report.md"
+    assert overnight("report", "batch_1", "--format", "md", "-o", str(kept)) == ExitCode.DONE
+    assert kept.read_text() == "### nightly\n"
+
+
+def test_a_format_that_is_none_is_refused(overnight: Overnight, api: FakeApi) -> None:
+    assert overnight("report", "batch_1", "--format", "docx") == ExitCode.USAGE
+    assert api.journal == []
