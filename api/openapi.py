@@ -6,10 +6,20 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.account_views import AuditPage
+from api.account_views import (
+    AccountView,
+    ApiKeyPage,
+    AuditPage,
+    NewApiKeyView,
+    OwnPriceList,
+)
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
 from api.openai.errors import OpenAIError
+from api.v1.account import PurgeView
+from api.v1.api_keys import ApiKeyBody
+from api.v1.prices import PricesBody
+from api.v1.privacy import PrivacyBody
 from api.v1.provider_keys import KeyBody
 from api.views import (
     BatchPage,
@@ -22,6 +32,7 @@ from api.views import (
     WebhookSecretView,
 )
 from api.webhook_views import SHAPES as WEBHOOK_SHAPES
+from app.accounts.privacy import Privacy
 from app.domain.spec import BatchBody, JobLine
 from app.pipeline.estimated import Estimate
 from app.pipeline.keys import KeyCheck
@@ -32,6 +43,9 @@ from app.reports.views import BatchView, JobView
 
 _REF = "#/components/schemas/{name}"
 _SHAPES: tuple[type, ...] = (
+    AccountView,
+    ApiKeyBody,
+    ApiKeyPage,
     AuditPage,
     BatchPage,
     BatchView,
@@ -46,8 +60,14 @@ _SHAPES: tuple[type, ...] = (
     KeyCheck,
     KeyList,
     KeyView,
+    NewApiKeyView,
     Offers,
+    OwnPriceList,
+    PricesBody,
     OpenAIError,
+    Privacy,
+    PrivacyBody,
+    PurgeView,
     ReadyView,
     ReportView,
     ResultPage,

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
         None, validation_alias="OVERNIGHT_TRUSTED_HOSTS"
     )
     files_url: str | None = Field(None, validation_alias="OVERNIGHT_FILES_URL")
+    #: Day keys of batches that retain nothing; on many machines, a directory that all share.
+    keyring_dir: Path | None = Field(None, validation_alias="OVERNIGHT_KEYRING_DIR")
     log_level: str = Field("INFO", validation_alias="OVERNIGHT_LOG_LEVEL")
 
     worker_processes: int = Field(
@@ -63,6 +65,25 @@ class Settings(BaseSettings):
     max_tokens_default: int = Field(
         4096, ge=1, le=1_000_000, validation_alias="OVERNIGHT_MAX_TOKENS_DEFAULT"
     )
+    #: What an account may do and have at a time, unless it has limits of its own; None: anything.
+    requests_per_minute: int | None = Field(
+        None, ge=1, le=1_000_000, validation_alias="OVERNIGHT_REQUESTS_PER_MINUTE"
+    )
+    requests_per_10_s: int | None = Field(
+        None, ge=1, le=1_000_000, validation_alias="OVERNIGHT_REQUESTS_PER_10_S"
+    )
+    queued_jobs_max: int | None = Field(
+        None, ge=1, le=10**12, validation_alias="OVERNIGHT_QUEUED_JOBS_MAX"
+    )
+    storage_bytes_max: int | None = Field(
+        None, ge=1, le=10**18, validation_alias="OVERNIGHT_STORAGE_BYTES_MAX"
+    )
+    #: How many requests without a valid key an address may make in a minute.
+    failed_keys_per_minute: int = Field(
+        30, ge=1, le=1_000_000, validation_alias="OVERNIGHT_FAILED_KEYS_PER_MINUTE"
+    )
+    #: Put on what calls with the operator's own keys cost.
+    margin_percent: int = Field(0, ge=0, le=1000, validation_alias="OVERNIGHT_MARGIN_PERCENT")
     #: Anthropic's API is asked for this version (`anthropic-version`).
     anthropic_version: str = Field(
         "2026-10-21",
@@ -92,7 +113,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("byok_encryption_key_file", mode="before")
+    @field_validator("byok_encryption_key_file", "keyring_dir", mode="before")
     @classmethod
     def _unset(cls, value: object) -> object:
         return None if value == "" else value

@@ -35,11 +35,16 @@ MODULES = {
     "rank": "rank",
     "usage": "usage",
     "credits": "credits",
+    "prices": "prices",
+    "api-keys": "api_keys",
+    "accounts": "accounts",
     "api": "serve",
     "worker": "processes",
     "scheduler": "processes",
     "migrate": "migrate",
     "rotate-keys": "rotate",
+    "backup": "backup",
+    "restore": "backup",
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 the command line or its input is wrong; 3 nothing answers "

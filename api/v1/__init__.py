@@ -3,12 +3,16 @@
 from fastapi import APIRouter
 
 from api.v1 import (
+    account,
+    api_keys,
     audit,
     batches,
     files,
     jobs,
     models,
     money,
+    prices,
+    privacy,
     provider_keys,
     reports,
     results,
@@ -25,9 +29,13 @@ for part in (
     files,
     models,
     provider_keys,
+    prices,
     money,
     usage,
     webhooks,
+    api_keys,
     audit,
+    privacy,
+    account,
 ):
     router.include_router(part.router)

@@ -18,6 +18,11 @@ class Commit(StrEnum):
     """A transaction of the product, by what it makes durable."""
 
     ACCOUNT = "account"  # the local account and its key
+    NEW_ACCOUNT = "new_account"  # an operator's, and its first key
+    ACCOUNT_STATE = "account_state"  # disabled, or enabled again
+    LIMITS = "limits"  # an account's own
+    API_KEY = "api_key"
+    API_KEY_REVOKED = "api_key_revoked"
     KEY_USED = "key_used"  # when an API key was used last
     PLATFORM_LANES = "platform_lanes"  # the operator's credentials, as a process starts
     PROVIDER_KEY = "provider_key"
@@ -25,6 +30,9 @@ class Commit(StrEnum):
     ROTATE = "rotate"  # some accounts' data keys, wrapped by another master key
     ROTATED = "rotated"  # that all of them were
     GRANT = "grant"  # credits
+    CREDITS_ADJUSTED = "credits_adjusted"
+    CREDITS_REFUNDED = "credits_refunded"
+    PRICES = "prices"  # an account's own
 
     UPLOAD = "upload"  # an input file is known
     FILE_EXPIRE = "file_expire"  # a file is as good as gone
@@ -62,7 +70,18 @@ class Commit(StrEnum):
     EXPIRE = "expire"  # batches whose deadline has passed
     CLOSE_OPEN = "close_open"  # a window of what an ending batch still has open
     CLOSE_WAITING = "close_waiting"  # a window of calls that waited too long
+    ACKNOWLEDGE = "acknowledge"  # results are fetched, and their key is destroyed
+    PRIVACY = "privacy"  # how an account's text is kept
+    RETENTION = "retention"  # batches whose text has had its time
+    ERASE = "erase"  # a window of a batch's texts
+    ERASED = "erased"  # the last of them
+    REWRAP = "rewrap"  # keys of batches, by today's key
+    PURGE_BEGUN = "purge_begun"
+    PURGE = "purge"  # a chunk of an account's content
+    PURGE_FINISHED = "purge_finished"  # its receipt
     FORGET_KEYS = "forget_keys"  # idempotency keys after their days
+
+    RESTORE = "restore"  # the whole of a backup
 
 
 class CrashPoint:

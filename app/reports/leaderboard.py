@@ -28,6 +28,7 @@ from app.reports.report_views import (
     FailureView,
     JudgePanelist,
     ReportView,
+    Stage,
     StageCost,
 )
 from app.reports.tallies import (
@@ -38,8 +39,14 @@ from app.reports.tallies import (
     used_by,
 )
 from app.stats.intervals import Estimate, mean_by_prompt, win_share
+from app.vault.texts import texts_of
 
 _NO_MARKS = Marks()
+_STAGES: dict[Role, Stage] = {
+    Role.CANDIDATE: "candidates",
+    Role.JUDGE: "judges",
+    Role.SYNTHESIZER: "blend",
+}
 
 
 def report(session: Session, account_id: str, batch_id: str) -> ReportView:
@@ -47,6 +54,7 @@ def report(session: Session, account_id: str, batch_id: str) -> ReportView:
 
     Raises:
         NotFoundError: the account has no such batch.
+        GoneError: its text was destroyed.
     """
     return lay_out(gather(session, account_id, batch_id))
 
@@ -56,6 +64,7 @@ def gather(session: Session, account_id: str, batch_id: str) -> "Sums":
 
     Raises:
         NotFoundError: the account has no such batch.
+        GoneError: its text was destroyed.
     """
     return Sums.read(session, own_batch(session, account_id, batch_id))
 
@@ -84,7 +93,8 @@ def lay_out(sums: "Sums") -> ReportView:
         levels=_levels(sums),
         failures=sums.failures,
     )
-    return notes_on(view, ending=batch.ending, cached=batch.calls_cached)
+    estimated = sum(one.estimated for one in sums.used.values())
+    return notes_on(view, ending=batch.ending, cached=batch.calls_cached, estimated=estimated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ class Sums:
     @classmethod
     def read(cls, session: Session, batch: Batch) -> "Sums":
         """Add it all up."""
-        plan = plan_of(session, batch.id)
+        plan, texts = plan_of(session, batch.id), texts_of(session, batch)
         is_judged = plan.judge is not None
         return cls(
             batch=batch,
@@ -111,7 +121,7 @@ class Sums:
             states=calls_by_state(session, batch.id),
             used=used_by(session, batch.id),
             latencies=latencies_by_label(session, batch.id),
-            judged=judgements(session, batch.id) if is_judged else Judgements(),
+            judged=judgements(session, batch.id, texts) if is_judged else Judgements(),
             repairs=repairs_by_judge(session, batch.id) if is_judged else {},
             failures=failures(session, batch.id),
         )
@@ -220,15 +230,20 @@ def _panelist(sums: Sums, judge: Variant) -> JudgePanelist:
 
 
 def _stages(sums: Sums) -> list[StageCost]:
-    stages = [_stage(sums, Role.CANDIDATE)]
-    return [*stages, _stage(sums, Role.JUDGE)] if sums.judges else stages
+    """What each stage cost; one that the mode does not have is left out."""
+    has = {Role.CANDIDATE, *(role for role, _ in sums.used)}
+    if sums.judges:
+        has.add(Role.JUDGE)
+    if sums.plan.blend is not None:
+        has.add(Role.SYNTHESIZER)
+    return [_stage(sums, role, name) for role, name in _STAGES.items() if role in has]
 
 
-def _stage(sums: Sums, role: Role) -> StageCost:
+def _stage(sums: Sums, role: Role, name: Stage) -> StageCost:
     used = [one for (of_role, _), one in sums.used.items() if of_role == role]
     unpriced = sum(one.unpriced for one in used)
     return StageCost(
-        stage="candidates" if role is Role.CANDIDATE else "judges",
+        stage=name,
         answers=sum(one.answers for one in used),
         cost_nanos=None if unpriced else sum(one.cost_nanos for one in used),
         unpriced_answers=unpriced,
