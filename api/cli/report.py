@@ -11,7 +11,7 @@ from api.cli.client import connect
 from api.cli.failure import Failure
 from api.cli.gate import passes
 from api.cli.output import dollars, milliseconds, show_json, show_table
-from api.cli.written import fetch, put
+from api.cli.written import fetch, put, show
 
 Report = dict[str, Any]
 Entry = Mapping[str, Any]
@@ -39,11 +39,16 @@ def report(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="md, for a pull request; or csv: the leaderboard."),
+        typer.Option(
+            "--format", help="md, for a pull request; html, a page; csv: the leaderboard."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write what --format names to a file.")
     ] = None,
+    opened: Annotated[
+        bool, typer.Option("--open", help="Make the page and open it in a browser.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how the models of a batch did.
@@ -51,11 +56,12 @@ def report(
     Example: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0'
     """
     path = f"/v1/batches/{batch_id}/report"
+    form = "html" if opened else form
     with connect() as client:
         written = None if form is None else fetch(client, path, form)
         found = client.get(path) if form is None or gate is not None else {}
     if written is not None:
-        put(written, output)
+        (show if opened else put)(written, output)
     elif as_json:
         show_json(found)
     else:

@@ -105,7 +105,7 @@ class Sums:
     plan: Plan
     states: dict[str, Counter[str]]
     used: dict[tuple[str, str], Used]
-    latencies: dict[str, tuple[int, int]]
+    latencies: dict[str, tuple[int, ...]]
     judged: Judgements
     repairs: dict[str, int]
     failures: list[FailureView]

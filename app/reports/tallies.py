@@ -1,7 +1,7 @@
 """What a report adds up: counts, tokens, money and times by label, summed by the store."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -75,17 +75,19 @@ def used_statement(batch_id: str) -> sa.Executable:
     )
 
 
-def latencies_by_label(session: Session, batch_id: str) -> dict[str, tuple[int, int]]:
-    """The 50th and 95th percentile of each contestant's latency: the nearest that occurred."""
+def latencies_by_label(
+    session: Session, batch_id: str, percents: Sequence[int] = _PERCENTILES
+) -> dict[str, tuple[int, ...]]:
+    """The percentiles of each contestant's latency, in milliseconds: the nearest that occurred."""
     found: defaultdict[str, dict[int, int]] = defaultdict(dict)
-    for label, latency_ms, place, count in _run(session, latencies_statement(batch_id)):
-        for percent in _PERCENTILES:
+    for label, latency_ms, place, count in _run(session, latencies_statement(batch_id, percents)):
+        for percent in percents:
             if place == _place(percent, count):
                 found[label][percent] = latency_ms
-    return {label: (ms[50], ms[95]) for label, ms in found.items()}
+    return {label: tuple(ms[percent] for percent in percents) for label, ms in found.items()}
 
 
-def latencies_statement(batch_id: str) -> sa.Executable:
+def latencies_statement(batch_id: str, percents: Sequence[int] = _PERCENTILES) -> sa.Executable:
     """Of each contestant's latencies in rising order, those that are its percentiles.
 
     An earlier answer took no time, which says nothing about its model.
@@ -102,7 +104,7 @@ def latencies_statement(batch_id: str) -> sa.Executable:
         .where(col(UsageRow.billed) != Billed.CACHED)
         .subquery()
     )
-    wanted = [ordered.c.place == _place(percent, ordered.c.total) for percent in _PERCENTILES]
+    wanted = [ordered.c.place == _place(percent, ordered.c.total) for percent in percents]
     return sa.select(ordered).where(sa.or_(*wanted))
 
 

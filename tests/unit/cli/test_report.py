@@ -122,3 +122,16 @@ def test_a_written_report_is_printed_or_kept_as_the_api_wrote_it(
 def test_a_format_that_is_none_is_refused(overnight: Overnight, api: FakeApi) -> None:
     assert overnight("report", "batch_1", "--format", "docx") == ExitCode.USAGE
     assert api.journal == []
+
+
+def test_a_page_is_kept_and_opened(
+    overnight: Overnight, api: FakeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("api.cli.written.webbrowser.open", lambda url: not opened.append(url))
+    api.answer("GET /v1/batches/batch_1/report", httpx.Response(200, text="<!doctype html>"))
+    page = tmp_path / "report.html"
+    assert overnight("report", "batch_1", "--open", "-o", str(page)) == ExitCode.DONE
+    assert api.journal[-1].url.params["format"] == "html"
+    assert opened == [page.as_uri()]
+    assert page.read_text() == "<!doctype html>"
