@@ -7,8 +7,8 @@ from sqlmodel import col, select
 from app.domain.errors import InvalidRequestError, ProviderUnavailableError
 from app.domain.plan import RouteStep, Synthesis
 from app.models import Call, StoredText
-from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import Finished, erred
+from app.pipeline.prepare import Prepared
 from app.pipeline.reconcile import recover_lost_workers
 from app.reports.results import result_page
 from app.reports.views import ResultLine
