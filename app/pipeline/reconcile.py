@@ -12,6 +12,7 @@ import structlog
 from sqlmodel import Session, col, or_, select
 
 from app.db import Commit, Store, db_now
+from app.domain.signs import Sign
 from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState, Role
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
@@ -19,9 +20,11 @@ from app.pipeline.deliver import is_delivery_due
 from app.pipeline.hints import step_of
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
 from app.pipeline.park import reopen_lanes
+from app.pipeline.purge import open_purges
 from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
+from app.pipeline.vitals import note
 from app.queue import Step
 
 log = structlog.get_logger(__name__)
@@ -59,6 +62,8 @@ def reconcile(services: Services) -> list[Hint]:
     hints = due_work(services.store)
     for hint in hints:
         services.queue.send(hint.step, *hint.ids)
+    with services.store.transaction(Commit.RECONCILED) as tx:
+        note(tx, services.store, Sign.RECONCILED)
     return hints
 
 
@@ -77,6 +82,8 @@ def recover_lost_workers(services: Services) -> int:
         count = recover_worker(services, worker_id, reason="worker_lost", crashed=True)
         recovered += count
         log.warning("worker_lost", worker=worker_id, calls=count)
+        with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:
+            note(tx, services.store, Sign.WORKERS_LOST)
     return recovered
 
 
@@ -134,6 +141,7 @@ def _held(call: Call, attempt: Attempt, batch: Batch, lane: Lane) -> ClaimedCall
         worst_nanos=attempt.worst_nanos,
         worker_id=attempt.worker_id,
         at_most_once=batch.at_most_once,
+        sealed=batch.seal is not None,
     )
 
 
@@ -219,6 +227,7 @@ def due_work(store: Store) -> list[Hint]:
         hints: list[Hint] = []
         for batch in open_batches:
             hints += _batch_hints(session, batch, now=now)
+        hints += [Hint(Step.PURGE, (id_,)) for id_ in open_purges(session)]
         if is_delivery_due(session, store):
             hints.append(Hint(Step.DELIVER, ()))
     return hints

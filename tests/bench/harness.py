@@ -33,7 +33,7 @@ from tests.servers.places import temporary_directory
 PROVIDER, MODEL = "custom:bench", "custom:bench/bench-1"
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 STORES = (SQLITE, POSTGRESQL)
-_READY_MAX_S = 30.0
+_READY_MAX_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class System:
         self._servers = servers
         self.provider = servers.provider
         self.workers: list[Child] = []
+        self.environment: Mapping[str, str] = {}  # what its processes are started with
 
     def new_account(self, name: str) -> str:
         """An account with a key for the provider; its calls are noted under that name."""
