@@ -5,19 +5,32 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from app.domain.checks import Check
 from app.domain.completion import FinishReason
 from app.domain.prompt import Message, ModelRef, Params, Prompt, Variant
 from app.domain.states import CallState, Role
 from app.domain.verdict import Verdict
 
+Scoring = Literal["rubric", "pairwise"]
+
 
 class JudgeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who judges, and by what."""
+    """Who judges, and by what.
+
+    `pairs` bounds how many pairs of a job are compared, drawn so that everybody is in one.
+    `checks` come first. `escalate_below` makes a cascade: the first judge alone, and the others
+    only where the best is less than so many points ahead of the next. `canary` adds an answer
+    that only asks for the win, to see whether a judge falls for it.
+    """
 
     judges: tuple[Variant, ...]
     criteria: tuple[str, ...] = ()
     allow_self: bool = False
-    scoring: Literal["rubric"] = "rubric"
+    scoring: Scoring = "rubric"
+    pairs: int | None = None
+    checks: tuple[Check, ...] = ()
+    escalate_below: float | None = None
+    canary: bool = False
 
 
 BlendStrategy = Literal["consensus", "council", "best_of", "chain", "moa", "self_moa"]

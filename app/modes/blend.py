@@ -52,7 +52,8 @@ from app.modes.blend_round import (
     layers_run,
     synthesis_round,
 )
-from app.modes.judge_flow import judge_answers, judge_calls, judged_in
+from app.modes.judge_flow import judge_answers, judged_in
+from app.modes.judge_plan import judge_calls
 
 
 class Blend:
@@ -101,7 +102,7 @@ class Blend:
             (_labelled(synthesizer, synthesis_label(step)), reads)
             for step in range(1, syntheses_max(plan) + 1)
         ]
-        return calls + (judge_calls(plan.judge, len(asked) + 1) if plan.judge else [])
+        return calls + (judge_calls(plan.judge, len(asked) + 1, star=True) if plan.judge else [])
 
 
 class _Progress(msgspec.Struct):
@@ -255,7 +256,7 @@ def _judged(
         job, plan=msgspec.structs.replace(job.plan, variants=contestants)
     )
     texts = {answer.variant.label: answer.text for answer in answers} | {blend.label: draft.text}
-    step = judge_answers(view, texts, judged_in(results))
+    step = judge_answers(view, texts, judged_in(results), focus=blend.label)
     return step if isinstance(step, Round) else msgspec.structs.replace(outcome, verdict=step)
 
 

@@ -16,7 +16,7 @@ from app.domain.plan import BlendSpec, Plan
 from app.domain.prompt import ModelRef, Params, Variant
 from app.modes.base import check_parts, check_variants
 from app.modes.blend_wording import TASKS, VIEWPOINTS
-from app.modes.judge_flow import check_judges
+from app.modes.judge_plan import check_judges
 
 MODELS_MIN, MODELS_MAX = 2, 6
 LAYERS_MAX = 3
@@ -102,7 +102,8 @@ def check_blend(plan: Plan) -> None:
         )
     _check_labels(plan)
     if plan.judge is not None:
-        check_judges(plan.judge, set(_contestants(plan)))
+        labels = [*(variant.label for variant in answering(plan)), synthesis_label(1)]
+        check_judges(plan.judge, set(_contestants(plan)), labels, star=True)
 
 
 def _check_labels(plan: Plan) -> None:

@@ -206,8 +206,9 @@ def _panelist(sums: Sums, judge: Variant) -> JudgePanelist:
         model=str(judge.ref),
         simulated=_is_simulated(judge),
         verdicts=given,
-        # Whoever is on the panel is asked about every job that came to a verdict.
-        abstained=sums.judged.verdicts - given,
+        # Whoever is on the panel is asked about every job that came to a verdict, but for a
+        # cascade's that needed no more judges.
+        abstained=sums.judged.verdicts - given - sums.judged.unasked[judge.label],
         repaired=sums.repairs.get(judge.label, 0),
         cost_nanos=None if used.unpriced else used.cost_nanos,
         unpriced_answers=used.unpriced,
