@@ -43,6 +43,7 @@ class BlendSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     `synthesizer` None is the first model with its own parameters; `min_candidates` None is 2.
     `layers` counts for moa, `samples` for self_moa. `vary_temperature` says that the model of
     self_moa takes a temperature, which is then drawn for each sample unless the batch sets one.
+    `contribution` makes the synthesis again without each answer, for the judges to compare.
     """
 
     strategy: BlendStrategy = "consensus"
@@ -51,6 +52,7 @@ class BlendSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     samples: int = 3
     min_candidates: int | None = None
     vary_temperature: bool = True
+    contribution: bool = False
 
 
 class MeshSpec(msgspec.Struct, frozen=True, omit_defaults=True):

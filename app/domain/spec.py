@@ -67,6 +67,7 @@ class BlendBody(_Body):
     layers: int = Field(default=1, ge=1, le=3)
     samples: int = Field(default=3, ge=2, le=8)
     min_candidates: int | None = Field(default=None, ge=1, le=8)
+    contribution: bool = False
 
 
 class MeshBody(_Body):

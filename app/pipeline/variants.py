@@ -95,6 +95,7 @@ def _blend_spec(body: BatchBody) -> BlendSpec | None:
         samples=blend.samples,
         min_candidates=blend.min_candidates,
         vary_temperature=_takes_temperature(ref),
+        contribution=blend.contribution,
     )
 
 

@@ -81,6 +81,7 @@ PLANS = {
         checks=CHECKS,
         escalate_below=2.0,
     ),
+    "blend, each answer's part": make_blend_plan(judge=JUDGED.judge, contribution=True),
     "blend and pairs": make_blend_plan(
         judge=make_judge_plan(scoring="pairwise", canary=True).judge
     ),
