@@ -14,9 +14,11 @@ from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.domain.states import CallState, Role
 from app.models import Batch
+from app.modes.blend_plan import answering, synthesis_label, synthesizer_of
 from app.modes.judge_prompt import SCORE_MAX
 from app.providers.registry import SIMULATED
-from app.reports.judged_views import EstimateView, JudgedView, LevelView
+from app.reports.blended import proof_of
+from app.reports.judged_views import BlendProofView, EstimateView, JudgedView, LevelView
 from app.reports.judgements import Judgements, Marks, judgements
 from app.reports.notes import notes_on
 from app.reports.owned import own_batch, plan_of
@@ -30,6 +32,7 @@ from app.reports.report_views import (
 )
 from app.reports.tallies import (
     Used,
+    blend_latency_p50,
     calls_by_state,
     latencies_by_label,
     repairs_by_judge,
@@ -38,6 +41,11 @@ from app.reports.tallies import (
 from app.stats.intervals import Estimate, mean_by_prompt, win_share
 
 _NO_MARKS = Marks()
+_STAGES: dict[Role, Literal["candidates", "syntheses", "judges"]] = {
+    Role.CANDIDATE: "candidates",
+    Role.SYNTHESIZER: "syntheses",
+    Role.JUDGE: "judges",
+}
 
 
 def report(session: Session, account_id: str, batch_id: str) -> ReportView:
@@ -80,6 +88,7 @@ def lay_out(sums: "Sums") -> ReportView:
         tests=judged.tests if judged else [],
         trust=judged.trust if judged else None,
         levels=_levels(sums),
+        blend=_proof(sums, judged),
     )
     return notes_on(view, ending=batch.ending, cached=batch.calls_cached)
 
@@ -95,6 +104,7 @@ class Sums:
     latencies: dict[str, tuple[int, int]]
     judged: Judgements
     repairs: dict[str, int]
+    blend_p50_ms: int | None
 
     @classmethod
     def read(cls, session: Session, batch: Batch) -> "Sums":
@@ -109,7 +119,16 @@ class Sums:
             latencies=latencies_by_label(session, batch.id),
             judged=judgements(session, batch.id) if is_judged else Judgements(),
             repairs=repairs_by_judge(session, batch.id) if is_judged else {},
+            blend_p50_ms=blend_latency_p50(session, batch.id) if plan.mode == "blend" else None,
         )
+
+    @property
+    def contestants(self) -> Sequence[Variant]:
+        """Who answers; of a blend that is judged, the blend too."""
+        if self.plan.mode != "blend":
+            return self.plan.variants
+        blend = msgspec.structs.replace(synthesizer_of(self.plan), label=synthesis_label(1))
+        return [*answering(self.plan), *([blend] if self.plan.judge else [])]
 
     @property
     def judges(self) -> Sequence[Variant]:
@@ -131,7 +150,7 @@ def _judged(sums: Sums) -> JudgedView | None:
         return None
     from app.reports.judged import judged_view  # noqa: PLC0415 - numpy, where it is needed
 
-    listed = [variant.label for variant in sums.plan.variants]
+    listed = [variant.label for variant in sums.contestants]
     labels = dict.fromkeys([*listed, *sums.judged.marks])
     return judged_view(sums.plan, sums.judged, list(labels))
 
@@ -139,13 +158,13 @@ def _judged(sums: Sums) -> JudgedView | None:
 def _leaderboard(sums: Sums, judged: JudgedView | None) -> list[ContestantView]:
     """Best mean first; where nothing is judged, who answered most."""
     standings = []
-    for variant in sums.plan.variants:
+    for variant in sums.contestants:
         scores = sums.marks_of(variant.label).scores
         standings.append(Standing(fsum(scores), len(scores)))
     placed = places(standings, sums.batch.jobs_total)
     rows = [
         _contestant(sums, variant, place)
-        for variant, place in zip(sums.plan.variants, placed, strict=True)
+        for variant, place in zip(sums.contestants, placed, strict=True)
     ]
     if judged is not None:
         rows = [msgspec.structs.replace(row, rating=judged.ratings.get(row.label)) for row in rows]
@@ -156,7 +175,7 @@ def _leaderboard(sums: Sums, judged: JudgedView | None) -> list[ContestantView]:
 def _contestant(sums: Sums, variant: Variant, place: Place) -> ContestantView:
     label, jobs = variant.label, sums.batch.jobs_total
     states, marks = sums.states.get(label, Counter()), sums.marks_of(label)
-    used = sums.used_as(Role.CANDIDATE, label)
+    used = sums.used.get((Role.CANDIDATE, label)) or sums.used_as(Role.SYNTHESIZER, label)
     answered = states[CallState.SUCCEEDED]
     refused, failed = states[CallState.REFUSED], states[CallState.FAILED]
     covered = len(marks.scores) if sums.judges else answered
@@ -206,8 +225,9 @@ def _panelist(sums: Sums, judge: Variant) -> JudgePanelist:
         model=str(judge.ref),
         simulated=_is_simulated(judge),
         verdicts=given,
-        # Whoever is on the panel is asked about every job that came to a verdict.
-        abstained=sums.judged.verdicts - given,
+        # Whoever is on the panel is asked about every job that came to a verdict, but for a
+        # cascade's that needed no more judges.
+        abstained=sums.judged.verdicts - given - sums.judged.unasked[judge.label],
         repaired=sums.repairs.get(judge.label, 0),
         cost_nanos=None if used.unpriced else used.cost_nanos,
         unpriced_answers=used.unpriced,
@@ -215,19 +235,27 @@ def _panelist(sums: Sums, judge: Variant) -> JudgePanelist:
 
 
 def _stages(sums: Sums) -> list[StageCost]:
-    stages = [_stage(sums, Role.CANDIDATE)]
-    return [*stages, _stage(sums, Role.JUDGE)] if sums.judges else stages
+    roles = [Role.CANDIDATE]
+    roles += [Role.SYNTHESIZER] if sums.plan.mode == "blend" else []
+    return [_stage(sums, role) for role in roles + ([Role.JUDGE] if sums.judges else [])]
 
 
 def _stage(sums: Sums, role: Role) -> StageCost:
     used = [one for (of_role, _), one in sums.used.items() if of_role == role]
     unpriced = sum(one.unpriced for one in used)
     return StageCost(
-        stage="candidates" if role is Role.CANDIDATE else "judges",
+        stage=_STAGES[role],
         answers=sum(one.answers for one in used),
         cost_nanos=None if unpriced else sum(one.cost_nanos for one in used),
         unpriced_answers=unpriced,
     )
+
+
+def _proof(sums: Sums, judged: JudgedView | None) -> BlendProofView | None:
+    if judged is None or judged.duel is None:
+        return None
+    best = sums.latencies.get(judged.duel.best, (None, None))[0]
+    return proof_of(sums.plan, judged.duel, sums.used, (sums.blend_p50_ms, best))
 
 
 def _levels(sums: Sums) -> list[LevelView]:

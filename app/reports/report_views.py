@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from app.reports.judged_views import (
+    BlendProofView,
     EstimateView,
     LevelView,
     PairedTestView,
@@ -68,7 +69,7 @@ class JudgePanelist(msgspec.Struct, frozen=True, kw_only=True):
 class StageCost(msgspec.Struct, frozen=True, kw_only=True):
     """What one stage of the batch cost; None where a price is not known."""
 
-    stage: Literal["candidates", "judges"]
+    stage: Literal["candidates", "syntheses", "judges"]
     answers: int
     cost_nanos: int | None
     unpriced_answers: int
@@ -78,7 +79,7 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     """The leaderboard of a batch, with what it cost and what to keep in mind, in plain words.
 
     `wins`, `tests` and `trust` are there where something was judged, `levels` where the
-    judging was a cascade.
+    judging was a cascade, `blend` where a blend was.
     """
 
     object: Literal["report"] = "report"
@@ -98,3 +99,4 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     tests: list[PairedTestView] = []
     trust: TrustView | None = None
     levels: list[LevelView] = []
+    blend: BlendProofView | None = None
