@@ -82,6 +82,14 @@ async def _file_id(file_id: Annotated[str, Path()]) -> str:
     return _checked(Prefix.FILE, "file", file_id)
 
 
+async def _endpoint_id(endpoint_id: Annotated[str, Path()]) -> str:
+    return _checked(Prefix.ENDPOINT, "webhook endpoint", endpoint_id)
+
+
+async def _delivery_id(delivery_id: Annotated[str, Path()]) -> str:
+    return _checked(Prefix.DELIVERY, "delivery", delivery_id)
+
+
 async def _idempotency_key(
     request: Request,
     idempotency_key: Annotated[
@@ -107,6 +115,8 @@ async def _idempotency_key(
 BatchId = Annotated[str, Depends(_batch_id)]
 JobId = Annotated[str, Depends(_job_id)]
 FileId = Annotated[str, Depends(_file_id)]
+EndpointId = Annotated[str, Depends(_endpoint_id)]
+DeliveryId = Annotated[str, Depends(_delivery_id)]
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
 WithServices = Annotated[Services, Depends(services_of)]
 WithSenders = Annotated[SenderSet, Depends(senders_of)]

@@ -21,6 +21,7 @@ from api.views import (
     TransactionPage,
     WebhookSecretView,
 )
+from api.webhook_views import SHAPES as WEBHOOK_SHAPES
 from app.domain.spec import BatchBody, JobLine
 from app.pipeline.estimate import Estimate
 from app.pipeline.keys import KeyCheck
@@ -53,6 +54,7 @@ _SHAPES: tuple[type, ...] = (
     TransactionPage,
     UsageReport,
     WebhookSecretView,
+    *WEBHOOK_SHAPES,
 )
 _FORM = {
     "type": "object",

@@ -33,7 +33,7 @@ class Step(StrEnum):
     JUDGE = "judge"  # batch, jobs…
     BLEND = "blend"  # batch, jobs…
     FINALIZE = "finalize"  # batch
-    DELIVER = "deliver"  # delivery
+    DELIVER = "deliver"  # nothing
     RECONCILE = "reconcile"  # nothing
 
 

@@ -14,6 +14,7 @@ from app.limits.governor import Governor
 from app.limits.link import Link, connect
 from app.pipeline.reconcile import policy_of
 from app.pipeline.services import Services
+from workers.courier import Courier
 from workers.lease import Lease
 from workers.pump import Pump
 
@@ -36,23 +37,30 @@ class Runtime:
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._pump: Pump | None = None
         self._client: Redis | None = None
+        self._courier = Courier(services)
 
     def start(self) -> None:
         """Register the worker and begin to dispatch."""
         self.lease.start()
         self._thread.start()
         self._run(self._start_pump())
+        self._courier.start()
 
     def wake_pump(self) -> None:
         """There may be calls to send."""
         if self._pump is not None:
             self._pump.wake()
 
+    def wake_courier(self) -> None:
+        """There may be events to deliver."""
+        self._courier.wake()
+
     def stop(self, grace_s: float) -> None:
         """Stop claiming, let calls in flight finish, give the rest back, end the lease."""
         if self._pump is not None:
             given_back = self._run(self._pump.stop(grace_s))
             log.info("pump_stopped", given_back=given_back)
+        self._courier.stop()
         self.lease.stop()
         if self._client is not None:
             self._run(self._client.aclose())

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import id_pattern
 from app.domain.ids import Prefix
+from app.domain.states import DeliveryState
+from app.webhooks.events import EventType
 
 PAGE_MAX = 200
 
@@ -35,3 +37,16 @@ class AuditQuery(Query):
 
     limit: int = Field(default=50, ge=1, le=PAGE_MAX)
     after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.AUDIT_ENTRY))] | None = None
+
+
+class DeliveriesQuery(Query):
+    """A page of the log of deliveries: those before the delivery `after`, and all that is named."""
+
+    limit: int = Field(default=50, ge=1, le=PAGE_MAX)
+    after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.DELIVERY))] | None = None
+    endpoint_id: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.ENDPOINT))] | None = (
+        None
+    )
+    batch_id: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.BATCH))] | None = None
+    event_type: EventType | None = None
+    state: DeliveryState | None = None

@@ -45,8 +45,15 @@ class Commit(StrEnum):
     FINALIZE = "finalize"  # no job of a batch will change any more
     CLOSE = "close"  # its books, and the event that says so
 
+    DELIVERY_GIVE_BACK = "delivery_give_back"  # what lost workers were at
     DELIVERY_CLAIM = "delivery_claim"
     DELIVERY_RECORD = "delivery_record"
+
+    ENDPOINT = "endpoint"  # a webhook endpoint is made
+    ENDPOINT_CHANGED = "endpoint_changed"
+    ENDPOINT_DELETED = "endpoint_deleted"
+    SECRET_ROTATED = "secret_rotated"  # noqa: S105 - a commit
+    REPLAY = "replay"  # events are told again
 
     LEASE = "lease"  # a worker registers
     RENEW = "renew"

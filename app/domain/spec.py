@@ -78,11 +78,17 @@ class MeshBody(_Body):
 
 
 class WebhookBody(_Body):
-    """Where to announce the batch. Without a secret, the account's own signs."""
+    """Where to announce the batch. Without a secret, the account's own signs.
+
+    Without event types, all that are not told on request only.
+    """
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
     secret: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
         default=None, repr=False
+    )
+    event_types: list[Annotated[str, StringConstraints(max_length=100)]] | None = Field(
+        default=None, min_length=1, max_length=32
     )
 
 

@@ -68,6 +68,8 @@ class Batch(Table, table=True):
     calls_closed: int = 0
     calls_cached: int = 0  # closed with an earlier answer, and never sent
 
+    event_seq: int = 0  # of the last event that was told of it
+
     stop_if_failed_percent: int | None = None
     first_left: int = 0  # of the first calls that decide on that, how many have not ended yet
     first_failed: int = 0  # and how many of the others failed

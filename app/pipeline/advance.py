@@ -27,8 +27,8 @@ from app.pipeline.calls import (
     insert_calls,
     load_context,
 )
+from app.pipeline.counting import JOB_END, count_jobs
 from app.pipeline.record import hint_jobs
-from app.pipeline.sample import end_sample
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 
@@ -65,24 +65,8 @@ UPDATE job SET state = d.state, round = d.round, outstanding = d.n, reason = d.r
 FROM {rows(id text, state text, round int, n int, reason text, message text, closes int)}
 WHERE job.id = d.id
 """
-_COUNT_BATCH = """
-UPDATE batch SET calls_total = calls_total + :calls, calls_closed = calls_closed + :cached,
-  calls_cached = calls_cached + :cached, jobs_succeeded = jobs_succeeded + :succeeded,
-  jobs_failed = jobs_failed + :failed, jobs_cancelled = jobs_cancelled + :cancelled,
-  jobs_expired = jobs_expired + :expired
-WHERE id = :batch
-RETURNING jobs_total - jobs_succeeded - jobs_failed - jobs_cancelled - jobs_expired, ending,
-  jobs_total - sample
-"""
 _ROLES = {role.value: role for role in Role}
 _CALL_STATES = {state.value: state for state in CallState}
-#: How an unfinished job of a batch that ended early ends.
-JOB_END = {
-    EndReason.CANCELLED: JobState.CANCELLED,
-    EndReason.EXPIRED: JobState.EXPIRED,
-    EndReason.BUDGET_EXHAUSTED: JobState.FAILED,
-    EndReason.TOO_MANY_FAILED: JobState.CANCELLED,
-}
 
 
 class _Job(NamedTuple):
@@ -220,44 +204,13 @@ def _apply(
     rows = [_job_row(one, made.cached[one.job.id]) for one in decisions]
     tx.fast(store.sql(_SET_JOBS), {"rows": _encode(rows)})
     _insert_outcomes(tx, store, decisions)
-    states = Counter(one.state for one in decisions if one.next is None)
+    closed = {one.job.id: one.state for one in decisions if one.next is None}
     calls = sum(len(one.calls) for one in rounds)
-    count_jobs(tx, services, batch.id, states, calls=calls, cached=made.cached.total())
+    count_jobs(tx, services, batch.id, closed, calls=calls, cached=made.cached.total())
     for provider, lane_id in made.lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
     done = [one.job_id for one in rounds if made.cached[one.job_id] == len(one.calls)]
     hint_jobs(tx, services, batch.id, batch.mode, done)
-
-
-def count_jobs(
-    tx: Tx,
-    services: Services,
-    batch_id: str,
-    closed: Counter[JobState],
-    *,
-    calls: int = 0,
-    cached: int = 0,
-) -> None:
-    """Add closed jobs and new calls to the batch's counters; say so if that is all it does now."""
-    left, ending, left_by_sample = tx.run(
-        services.store.sql(_COUNT_BATCH),
-        {
-            "batch": batch_id,
-            "calls": calls,
-            "cached": cached,
-            "succeeded": closed[JobState.SUCCEEDED],
-            "failed": closed[JobState.FAILED],
-            "cancelled": closed[JobState.CANCELLED],
-            "expired": closed[JobState.EXPIRED],
-        },
-    ).one()
-    if left == 0:
-        send_after_commit(tx, services.queue, Step.FINALIZE, batch_id)
-    elif ending is None and left == left_by_sample:
-        end_sample(tx, services, batch_id)
-    elif ending is not None and calls:
-        # It ended while this round was written: what was just queued is closed with the rest.
-        send_after_commit(tx, services.queue, Step.RECONCILE)
 
 
 def _job_row(one: Decision, cached: int) -> dict[str, Any]:

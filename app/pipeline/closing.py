@@ -16,7 +16,7 @@ from app.db import Commit, Store, Tx
 from app.domain.ids import job_range
 from app.domain.states import CallState, EndReason, JobState, Role
 from app.models import Batch, Job
-from app.pipeline.advance import JOB_END, count_jobs
+from app.pipeline.counting import JOB_END, count_jobs
 from app.pipeline.record import count_down, end_early, hint_ready
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first
@@ -100,24 +100,26 @@ def _close_window(tx: Tx, services: Services, batch: Batch, job_ids: Sequence[st
     jobs = _close_unplanned(tx, services, job_ids, ending)
     _count_calls(tx, services.store, batch.id, len(rows))
     if jobs:
-        tx.run(services.store.sql(_COUNT_QUEUED), {"batch": batch.id, "n": jobs})
-        count_jobs(tx, services, batch.id, Counter({JOB_END[ending]: jobs}))
+        tx.run(services.store.sql(_COUNT_QUEUED), {"batch": batch.id, "n": len(jobs)})
+        count_jobs(tx, services, batch.id, dict.fromkeys(jobs, JOB_END[ending]))
     hint_ready(tx, services, ready)
-    return len(rows) + jobs
+    return len(rows) + len(jobs)
 
 
-def _close_unplanned(tx: Tx, services: Services, job_ids: Sequence[str], ending: EndReason) -> int:
+def _close_unplanned(
+    tx: Tx, services: Services, job_ids: Sequence[str], ending: EndReason
+) -> Sequence[str]:
     queued = tx.exec(
         select(Job.id)
         .where(col(Job.id).in_(job_ids), Job.state == JobState.QUEUED)
         .order_by(col(Job.id))
         .with_for_update(key_share=True)
     ).all()
-    if not queued:
-        return 0
-    rows = [{"id": id_, "state": JOB_END[ending].value, "reason": ending.value} for id_ in queued]
-    statement = services.store.sql(_CLOSE_JOBS)
-    return tx.run(statement, {"rows": msgspec.json.encode(rows).decode()}).rowcount
+    if queued:
+        end = {"state": JOB_END[ending].value, "reason": ending.value}
+        rows = msgspec.json.encode([{"id": id_, **end} for id_ in queued]).decode()
+        tx.run(services.store.sql(_CLOSE_JOBS), {"rows": rows})
+    return queued
 
 
 def _count_calls(tx: Tx, store: Store, batch_id: str, closed: int) -> int:

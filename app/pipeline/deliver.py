@@ -1,246 +1,247 @@
-"""Deliver: tell one endpoint one event, and try again until it has taken it.
+"""Deliver: tell endpoints what they are to be told, and try again until they have taken it.
 
 Claim (transaction), POST (none), record (transaction). A worker that is lost in between leaves
-the row `sending` with the moment at which it is given up in `due_at`, where it is found again.
+its rows `sending` with the moment at which they are given up in `due_at`, where they are found
+again. Endpoints take turns, and each is told a few things at a time whoever tells it, so that
+one that is slow, or has a hundred thousand events before it, keeps nobody else waiting.
 """
 
-import asyncio
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import sqlalchemy as sa
+import msgspec
 import structlog
 from sqlmodel import Session, col, select
 
-from app.db import Commit, Store, Tx, db_now, in_ms
-from app.domain.errors import AppError, ProviderError, SealError
-from app.domain.redact import redact
-from app.domain.secret import Secret
+from app.db import Commit, Store, Tx, in_ms
+from app.domain.errors import SealError
 from app.domain.states import DeliveryState
-from app.domain.wire import Request, Response, Sender
+from app.domain.wire import Sender
 from app.models import Account, Delivery, Endpoint, Event
-from app.net import GuardedSender
+from app.pipeline.attempt import Answer, Message, failure, post, secrets_of
+from app.pipeline.failing import note_answers
 from app.pipeline.services import Services
-from app.providers.base import parse_retry_after
-from app.vault.master import Vault
-from app.vault.webhook_secrets import open_webhook_secret
 from app.webhooks.schedule import ATTEMPTS_MAX, next_delay_s
-from app.webhooks.signing import PREFIX, signed_headers
 
 log = structlog.get_logger(__name__)
 
-#: All of one attempt, from the lookup to the last byte of the answer.
-ATTEMPT_TIMEOUT_S = 15.0
 #: After that, the worker that made an attempt is taken for lost.
 GIVE_UP_S = 60.0
-RESPONSE_BYTES_MAX = 64 * 1024
-RESPONSE_HEAD_CHARS = 1024
-ERROR_CHARS_MAX = 300
+#: So many attempts at a time: to an endpoint, by all workers; for an account, by this one.
+ENDPOINT_AT_ONCE = 8
+ACCOUNT_AT_ONCE = 32
 _GONE = 410
-#: Answers whose Retry-After is honoured.
-_THROTTLES = (429, 503)
+_OPEN = "state IN ('queued', 'sending')"
 
+#: Endpoints one after the other by the index, however many deliveries lie between them.
+_DUE_ENDPOINTS = f"""
+WITH RECURSIVE e(id) AS (
+  SELECT * FROM (SELECT endpoint_id FROM delivery WHERE {_OPEN} ORDER BY endpoint_id LIMIT 1) AS f
+  UNION ALL
+  SELECT (SELECT endpoint_id FROM delivery WHERE {_OPEN} AND endpoint_id > e.id
+          ORDER BY endpoint_id LIMIT 1)
+  FROM e WHERE e.id IS NOT NULL
+)
+SELECT e.id, endpoint.account_id FROM e JOIN endpoint ON endpoint.id = e.id
+WHERE EXISTS (
+  SELECT 1 FROM delivery WHERE {_OPEN} AND state = 'queued' AND endpoint_id = e.id
+    AND due_at <= (SELECT {{now}}))
+"""  # noqa: S608 - our own words
+_LOST = "SELECT 1 FROM delivery WHERE state = 'sending' AND due_at <= (SELECT {now}) LIMIT 1"
+_GIVE_BACK = """
+UPDATE delivery SET state = 'queued' WHERE state = 'sending' AND due_at <= (SELECT {now})
+"""
+_LOCK_ENDPOINT = """
+SELECT disabled_at IS NOT NULL OR deleted_at IS NOT NULL FROM endpoint
+WHERE id = :endpoint {skip_locked}
+"""
+#: A statement of its own, so that it sees what was committed before the lock.
+_SENDING = """
+SELECT COUNT(*) FROM delivery
+WHERE state IN ('queued', 'sending') AND state = 'sending' AND endpoint_id = :endpoint
+"""
 _CLAIM = """
+WITH c AS MATERIALIZED (
+  SELECT id FROM delivery WHERE state IN ('queued', 'sending') AND state = 'queued'
+    AND endpoint_id = :endpoint AND due_at <= (SELECT {now})
+  ORDER BY due_at LIMIT :n {skip_locked}
+)
 UPDATE delivery
 SET state = 'sending', epoch = epoch + 1, attempts = attempts + 1, due_at = {after_ms(:give_up_ms)}
-WHERE id = :id AND state IN ('queued', 'sending') AND due_at <= {now}
-RETURNING epoch, attempts
+FROM c WHERE delivery.id = c.id
+RETURNING delivery.id
+"""
+_CANCEL = """
+UPDATE delivery SET state = 'cancelled', error = 'the endpoint is disabled', closed_at = {now}
+WHERE state IN ('queued', 'sending') AND state = 'queued' AND endpoint_id = :endpoint
 """
 _RECORD = """
 UPDATE delivery
 SET state = :state, due_at = {after_ms(:delay_ms)}, status_code = :status_code, error = :error,
-    response_head = :response_head, closed_at = CASE WHEN :is_closed THEN {now} END
+    response_head = :response_head, answers = :answers,
+    closed_at = CASE WHEN :is_closed THEN {now} END
 WHERE id = :id AND epoch = :epoch AND state = 'sending'
 """
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
+class Claim:
     """A delivery that is ours to try, as read from the store."""
 
-    delivery_id: str
-    epoch: int
-    attempts: int
+    delivery: Delivery = field(repr=False)
     now: datetime
     event: Event = field(repr=False)
     endpoint: Endpoint = field(repr=False)
     account: Account = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What came of one attempt."""
-
-    status_code: int | None = None
-    error: str | None = None
-    retry_after_s: float | None = None
-    head: str | None = None
-
-    @property
-    def is_taken(self) -> bool:
-        return self.status_code is not None and 200 <= self.status_code < 300  # noqa: PLR2004 - 2xx
-
-
-def due_deliveries(session: Session, limit: int) -> list[str]:
-    """Deliveries to be tried now, or whose worker is taken for lost, the longest due first."""
-    # PostgreSQL's clock may change within a statement, so an index can only be searched by one
-    # reading of it: hence the subquery. The states are in the index's own words.
-    now = sa.select(db_now()).scalar_subquery()
-    return list(
-        session.exec(
-            select(Delivery.id)
-            .where(sa.text("state IN ('queued', 'sending')"), col(Delivery.due_at) <= now)
-            .order_by(col(Delivery.due_at))
-            .limit(limit)
-        ).all()
+def is_delivery_due(session: Session, store: Store) -> bool:
+    """Whether anything is to be tried now, or its worker is taken for lost."""
+    connection = session.connection()
+    return any(
+        connection.execute(store.sql(query)).first() is not None
+        for query in (_LOST, f"{_DUE_ENDPOINTS} LIMIT 1")
     )
 
 
-def deliver(services: Services, delivery_id: str, sender: Sender | None = None) -> None:
-    """Try a delivery once, if it is due and nobody else does."""
-    with services.store.transaction(Commit.DELIVERY_CLAIM) as tx:
-        claim = _claim(tx, services.store, delivery_id)
-    if claim is None:
-        return
-    answer = _attempt(services, claim, sender)
-    with services.store.transaction(Commit.DELIVERY_RECORD) as tx:
-        _record(tx, services.store, claim, answer)
+def claim_deliveries(
+    services: Services, room: int, busy: Mapping[str, int] | None = None
+) -> list[Claim]:
+    """Claim what is due, the longest due first of each endpoint, as many as there is room for.
+
+    Args:
+        services: the store.
+        room: how many at most.
+        busy: by account, how many this worker is at already.
+    """
+    store, taken = services.store, Counter(busy or {})
+    claims: list[Claim] = []
+    for endpoint_id, account_id in _due_endpoints(store):
+        n = min(room - len(claims), ACCOUNT_AT_ONCE - taken[account_id])
+        if n > 0:
+            with store.transaction(Commit.DELIVERY_CLAIM) as tx:
+                found = _claim(tx, store, endpoint_id, n)
+            taken[account_id] += len(found)
+            claims += found
+    return claims
 
 
-def _claim(tx: Tx, store: Store, delivery_id: str) -> _Claim | None:
-    ours = tx.run(
-        store.sql(_CLAIM), {"id": delivery_id, "give_up_ms": in_ms(GIVE_UP_S)}
-    ).one_or_none()
-    if ours is None:
-        return None
-    row = tx.exec(
-        select(Event, Endpoint, Account)
-        .join(Delivery, col(Delivery.event_id) == col(Event.id))
+def _due_endpoints(store: Store) -> list[tuple[str, str]]:
+    """Endpoints and their accounts that have something due, in no order."""
+    with store.read() as session:
+        is_lost = session.connection().execute(store.sql(_LOST)).first() is not None
+    if is_lost:
+        with store.transaction(Commit.DELIVERY_GIVE_BACK) as tx:
+            tx.run(store.sql(_GIVE_BACK))
+    with store.read() as session:
+        rows = session.connection().execute(store.sql(_DUE_ENDPOINTS)).all()
+    return random.sample([(row[0], row[1]) for row in rows], len(rows))
+
+
+def _claim(tx: Tx, store: Store, endpoint_id: str, n: int) -> list[Claim]:
+    endpoint = {"endpoint": endpoint_id}
+    is_disabled = tx.run(store.sql(_LOCK_ENDPOINT), endpoint).scalar_one_or_none()
+    if is_disabled is None:
+        return []
+    if is_disabled:
+        tx.run(store.sql(_CANCEL), endpoint)
+        return []
+    sending = tx.run(store.sql(_SENDING), endpoint).scalar_one()
+    limit = max(0, min(n, ENDPOINT_AT_ONCE - sending))
+    values = {"endpoint": endpoint_id, "n": limit, "give_up_ms": in_ms(GIVE_UP_S)}
+    ids = [row[0] for row in tx.run(store.sql(_CLAIM), values)]
+    rows = tx.exec(
+        select(Delivery, Event, Endpoint, Account)
+        .join(Event, col(Delivery.event_id) == col(Event.id))
         .join(Endpoint, col(Delivery.endpoint_id) == col(Endpoint.id))
         .join(Account, col(Endpoint.account_id) == col(Account.id))
-        .where(Delivery.id == delivery_id)
-    ).one()
-    claim = _Claim(delivery_id, ours.epoch, ours.attempts, store.now(tx), *row)
-    if claim.endpoint.disabled_at is not None:
-        answer = _Answer(error="the endpoint is disabled")
-        _write(tx, store, claim, DeliveryState.CANCELLED, answer)
-        return None
-    if claim.attempts > ATTEMPTS_MAX:
-        answer = _Answer(error="the worker of its last attempt was lost")
+        .where(col(Delivery.id).in_(ids))
+        .order_by(col(Delivery.id))
+    ).all()
+    now = store.now(tx)
+    claims = [Claim(row[0], now, row[1], row[2], row[3]) for row in rows]
+    lost = [one for one in claims if one.delivery.attempts > ATTEMPTS_MAX]
+    for claim in lost:
+        answer = Answer(error="the worker of its last attempt was lost")
         _write(tx, store, claim, DeliveryState.FAILED, answer)
-        return None
-    return claim
+    return [one for one in claims if one not in lost]
 
 
-def _attempt(services: Services, claim: _Claim, sender: Sender | None) -> _Answer:
+async def attempt(services: Services, claim: Claim, sender: Sender) -> Answer:
+    """Try a delivery once. Never raises."""
     try:
-        secret = _secret_for(services.vault, claim)
+        secrets = secrets_of(services.vault, claim.account, claim.endpoint, claim.now)
     except SealError as error:
-        log.error("webhook_secret_sealed", delivery_id=claim.delivery_id, detail=error.message)  # noqa: TRY400 - a stack says no more
-        return _Answer(error=error.message)
-    body = claim.event.body
-    headers = {
-        "content-type": "application/json",
-        "user-agent": "Overnight",
-        **signed_headers(secret, claim.event.id, claim.now, body),
-    }
-    request = Request("POST", claim.endpoint.url, headers, body.encode())
-    try:
-        response = asyncio.run(_send(request, sender, services.settings.trusted_hosts))
-    except AppError as error:
-        return _failure(error)
-    return _answer(response, secret)
+        log.error("webhook_secret_sealed", delivery_id=claim.delivery.id, detail=error.message)  # noqa: TRY400 - a stack says no more
+        return failure(error)
+    message = Message(claim.event.id, claim.event.body, claim.endpoint.url, claim.now, secrets)
+    return await post(services.settings, message, sender)
 
 
-async def _send(
-    request: Request, sender: Sender | None, trusted_hosts: tuple[str, ...]
-) -> Response:
-    if sender is not None:
-        return await sender.send(request, ATTEMPT_TIMEOUT_S)
-    guarded = GuardedSender(trusted_hosts, response_bytes_max=RESPONSE_BYTES_MAX)
-    try:
-        return await guarded.send(request, ATTEMPT_TIMEOUT_S)
-    finally:
-        await guarded.close()
+def record_answers(services: Services, answers: Sequence[tuple[Claim, Answer]]) -> None:
+    """Write what came of attempts, and what that says of their endpoints; all at once."""
+    store = services.store
+    with store.transaction(Commit.DELIVERY_RECORD) as tx:
+        ours = []
+        for claim, answer in sorted(answers, key=lambda one: one[0].delivery.id):
+            if _record(tx, store, claim, answer):
+                ours.append((claim.endpoint, answer))
+        note_answers(tx, services, ours)
 
 
-def _secret_for(vault: Vault, claim: _Claim) -> Secret:
-    endpoint, account = claim.endpoint, claim.account
-    if endpoint.secret_sealed is not None:
-        return open_webhook_secret(vault, account, endpoint.id, endpoint.secret_sealed)
-    return open_webhook_secret(vault, account, account.id, account.webhook_secret_sealed)
-
-
-def _failure(error: AppError) -> _Answer:
-    # An answer that was too long to read was still an answer.
-    status_code = error.status_code if isinstance(error, ProviderError) else None
-    return _Answer(status_code, redact(error.message)[:ERROR_CHARS_MAX])
-
-
-def _answer(response: Response, secret: Secret) -> _Answer:
-    asked_s = None
-    if response.status_code in _THROTTLES:
-        asked_s = parse_retry_after(response.headers)
-    key = secret.reveal()
-    text = redact(response.body.decode("utf-8", "replace"), [key, key.removeprefix(PREFIX)])
-    head = "".join(char if char.isprintable() else " " for char in text[:RESPONSE_HEAD_CHARS])
-    answer = _Answer(response.status_code, None, asked_s, head)
+def _record(tx: Tx, store: Store, claim: Claim, answer: Answer) -> bool:
+    delivery = claim.delivery
+    delay_s = next_delay_s(delivery.id, delivery.attempts, answer.retry_after_s)
     if answer.is_taken:
-        return answer
-    return _Answer(response.status_code, f"answered {response.status_code}", asked_s, head)
-
-
-def _record(tx: Tx, store: Store, claim: _Claim, answer: _Answer) -> None:
-    delay_s = next_delay_s(claim.delivery_id, claim.attempts, answer.retry_after_s)
-    if answer.is_taken:
-        _write(tx, store, claim, DeliveryState.DELIVERED, answer)
-    elif answer.status_code == _GONE or delay_s is None:
-        is_ours = _write(tx, store, claim, DeliveryState.FAILED, answer)
-        if is_ours and answer.status_code == _GONE:
-            _disable(tx, claim)
-    else:
-        _write(tx, store, claim, DeliveryState.QUEUED, answer, delay_s)
+        return _write(tx, store, claim, DeliveryState.DELIVERED, answer)
+    if answer.status_code == _GONE or delay_s is None:
+        return _write(tx, store, claim, DeliveryState.FAILED, answer)
+    return _write(tx, store, claim, DeliveryState.QUEUED, answer, delay_s)
 
 
 def _write(
     tx: Tx,
     store: Store,
-    claim: _Claim,
+    claim: Claim,
     state: DeliveryState,
-    answer: _Answer,
+    answer: Answer,
     delay_s: float = 0.0,
 ) -> bool:
     """Move the delivery on, unless another worker has it by now; whether it was moved."""
+    delivery = claim.delivery
+    entry = {
+        "attempt": delivery.attempts,
+        "at": claim.now,
+        "status_code": answer.status_code,
+        "error": answer.error,
+        "response_head": answer.head,
+    }
+    log_ = [*msgspec.json.decode(delivery.answers), entry]
     written = tx.run(
         store.sql(_RECORD),
         {
-            "id": claim.delivery_id,
-            "epoch": claim.epoch,
+            "id": delivery.id,
+            "epoch": delivery.epoch,
             "state": state.value,
             "is_closed": state is not DeliveryState.QUEUED,
             "delay_ms": in_ms(delay_s),
             "status_code": answer.status_code,
             "error": answer.error,
             "response_head": answer.head,
+            "answers": msgspec.json.encode(log_).decode(),
         },
     )
     is_ours = written.rowcount == 1
     log.info(
         "delivery_attempted" if is_ours else "delivery_fenced",
-        delivery_id=claim.delivery_id,
+        delivery_id=delivery.id,
         endpoint_id=claim.endpoint.id,
         event_id=claim.event.id,
-        attempts=claim.attempts,
+        attempts=delivery.attempts,
         state=state.value,
         status_code=answer.status_code,
     )
     return is_ours
-
-
-def _disable(tx: Tx, claim: _Claim) -> None:
-    tx.run(
-        sa.update(Endpoint)
-        .where(col(Endpoint.id) == claim.endpoint.id, col(Endpoint.disabled_at).is_(None))
-        .values(disabled_at=db_now())
-    )
-    log.warning("endpoint_disabled", endpoint_id=claim.endpoint.id, reason="it answered 410")

@@ -8,8 +8,8 @@ from app.db import Commit, Tx
 from app.domain.states import BATCH_CLOSED, BatchState, EndReason
 from app.models import Backlog, Batch, Call, Job
 from app.pipeline.services import Services
-from app.queue import Step, send_after_commit
-from app.webhooks.events import EventType, batch_event, record_event
+from app.pipeline.tell import tell
+from app.webhooks.events import EventType, batch_event
 
 _EVENT_OF = {
     BatchState.COMPLETED: EventType.BATCH_COMPLETED,
@@ -62,8 +62,7 @@ def _close(tx: Tx, services: Services, batch: Batch) -> None:
         tx.delete(row)
     release(tx, services.store, batch.id)
     event = batch_event(_EVENT_OF[BatchState(batch.state)], batch.id, batch.closed_at)
-    for delivery_id in record_event(tx, services.store, batch.account_id, batch.id, event):
-        send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+    tell(tx, services, batch.account_id, batch.id, event)
 
 
 def _final_state(session: Session, batch: Batch) -> BatchState:

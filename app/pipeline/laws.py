@@ -71,11 +71,21 @@ _LAWS = {
         SELECT call.id FROM call LEFT JOIN backlog ON backlog.lane_id = call.lane_id
           AND backlog.model = call.model AND backlog.batch_id = call.batch_id
         WHERE call.state = 'queued' AND backlog.lane_id IS NULL""",
-    (7, "every closed batch's event has a delivery for every endpoint of the batch"): """
-        SELECT endpoint.id FROM endpoint JOIN batch ON batch.id = endpoint.batch_id
-        JOIN event ON event.batch_id = batch.id AND event.type LIKE 'batch.%'
+    (7, "every event of a batch has a delivery for every endpoint of the batch that wants it"): """
+        SELECT endpoint.id FROM endpoint JOIN event ON event.batch_id = endpoint.batch_id
+          AND endpoint.event_types LIKE '%"' || event.type || '"%'
         LEFT JOIN delivery ON delivery.event_id = event.id AND delivery.endpoint_id = endpoint.id
-        WHERE batch.closed_at IS NOT NULL AND delivery.id IS NULL""",
+        WHERE delivery.id IS NULL AND endpoint.deleted_at IS NULL
+          AND endpoint.disabled_at IS NULL AND endpoint.updated_at = endpoint.created_at""",
+    # Within seconds of a change, an event may be of a transaction that did not see it.
+    (7, "every event has a delivery for every endpoint of its account that subscribed"): """
+        SELECT endpoint.id FROM endpoint JOIN event ON event.account_id = endpoint.account_id
+          AND endpoint.event_types LIKE '%"' || event.type || '"%'
+        LEFT JOIN batch ON batch.id = event.batch_id
+        LEFT JOIN delivery ON delivery.event_id = event.id AND delivery.endpoint_id = endpoint.id
+        WHERE endpoint.batch_id IS NULL AND delivery.id IS NULL AND endpoint.deleted_at IS NULL
+          AND endpoint.disabled_at IS NULL AND COALESCE(batch.interactive, false) = false
+          AND {age_s(endpoint.updated_at)} - {age_s(event.created_at)} > 10""",
     (7, "every closed batch has said so"): """
         SELECT batch.id FROM batch LEFT JOIN event
           ON event.batch_id = batch.id AND event.type = 'batch.' || batch.state

@@ -13,8 +13,9 @@ from app.db import Commit, Tx
 from app.domain.states import LaneState
 from app.models import Backlog, Batch, Lane
 from app.pipeline.services import Services
+from app.pipeline.tell import tell
 from app.queue import Step, send_after_commit
-from app.webhooks.events import lane_parked, record_event
+from app.webhooks.events import lane_parked
 
 #: Quotas by the reason an error gives, and how long one is waited for that does not say.
 QUOTAS = {"quota_exhausted": 3600.0, "spend_limit": 3600.0}
@@ -80,6 +81,4 @@ def _announce(tx: Tx, services: Services, lane_id: str) -> None:
         .order_by(col(Batch.id))
     ).all()
     for batch_id, account_id in waiting:
-        event = lane_parked(batch_id, lane_id, lane.provider, now)
-        for delivery_id in record_event(tx, services.store, account_id, batch_id, event):
-            send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+        tell(tx, services, account_id, batch_id, lane_parked(batch_id, lane_id, lane.provider, now))

@@ -14,7 +14,9 @@ from app.modes.registry import mode_for
 from app.pipeline.calls import BatchContext, JobCalls, insert_calls, load_context
 from app.pipeline.record import hint_jobs
 from app.pipeline.services import Services
+from app.pipeline.tell import tell
 from app.queue import Step, send_after_commit
+from app.webhooks.events import EventType, batch_event
 
 _FIRST_CHUNK = 64
 _CHUNK = 1000
@@ -83,6 +85,9 @@ def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
     tx.run(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
     calls, cached = sum(len(job.calls) for job in rounds), made.cached.total()
     _start_batch(tx, store, batch, {"jobs": count, "calls": calls, "cached": cached})
+    if first == 0:
+        event = batch_event(EventType.BATCH_STARTED, batch_id, store.now(tx))
+        tell(tx, services, batch.account_id, batch_id, event)
     for provider, lane_id in made.lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
     hint_jobs(tx, services, batch_id, batch.mode, [id_ for id_, n in left.items() if n == 0])

@@ -15,7 +15,7 @@ from app.db import Commit, Store, db_now
 from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState, Role
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
-from app.pipeline.deliver import due_deliveries
+from app.pipeline.deliver import is_delivery_due
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
 from app.pipeline.park import reopen_lanes
 from app.pipeline.record import end_early, record, step_of
@@ -219,7 +219,8 @@ def due_work(store: Store) -> list[Hint]:
         hints: list[Hint] = []
         for batch in open_batches:
             hints += _batch_hints(session, batch, now=now)
-        hints += [Hint(Step.DELIVER, (id_,)) for id_ in due_deliveries(session, _HINTS)]
+        if is_delivery_due(session, store):
+            hints.append(Hint(Step.DELIVER, ()))
     return hints
 
 

@@ -20,8 +20,9 @@ from app.pipeline.calls import TEXT_COLUMNS, announce
 from app.pipeline.outcomes import Finished
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first, ends_of
+from app.pipeline.tell import tell
 from app.queue import Step, send_after_commit
-from app.webhooks.events import EventType, batch_event, record_event
+from app.webhooks.events import EventType, batch_event
 
 #: A message that advances jobs names so many at most.
 _HINTED = 200
@@ -165,8 +166,7 @@ def end_early(tx: Tx, services: Services, batch_ids: Sequence[str], why: EndReas
         ).one_or_none()
         if ended is not None and why is EndReason.BUDGET_EXHAUSTED:
             event = batch_event(EventType.BATCH_BUDGET_REACHED, batch_id, services.store.now(tx))
-            for delivery_id in record_event(tx, services.store, ended[0], batch_id, event):
-                send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+            tell(tx, services, ended[0], batch_id, event)
     send_after_commit(tx, services.queue, Step.RECONCILE)
 
 

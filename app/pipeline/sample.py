@@ -6,8 +6,8 @@ a resume only ends a pause, so that a sample is never passed over unseen.
 
 from app.db import Tx
 from app.pipeline.services import Services
-from app.queue import Step, send_after_commit
-from app.webhooks.events import EventType, batch_event, record_event
+from app.pipeline.tell import tell
+from app.webhooks.events import EventType, batch_event
 
 _WAIT = """
 UPDATE batch SET paused = true, paused_at = COALESCE(paused_at, {now}) WHERE id = :batch
@@ -20,5 +20,4 @@ def end_sample(tx: Tx, services: Services, batch_id: str) -> None:
     store = services.store
     account_id = tx.run(store.sql(_WAIT), {"batch": batch_id}).scalar_one()
     event = batch_event(EventType.BATCH_SAMPLE_DONE, batch_id, store.now(tx))
-    for delivery_id in record_event(tx, store, account_id, batch_id, event):
-        send_after_commit(tx, services.queue, Step.DELIVER, delivery_id)
+    tell(tx, services, account_id, batch_id, event)

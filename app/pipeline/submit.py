@@ -83,7 +83,7 @@ def submit(services: Services, submission: Submission) -> Submitted:
     with services.store.read() as session:
         plan = account_plan(session, submission.account_id, submission.body)
     if submission.body.webhook is not None:
-        check_webhook(submission.body.webhook, services.settings.trusted_hosts)
+        check_webhook(submission.body.webhook, services.settings)
     rules = rules_of(plan, submission.body, windows_of(plan))
     spool = spool_lines(submission.lines, rules)
     try:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+from collections.abc import Sequence
 from datetime import datetime
 
 from standardwebhooks import Webhook
@@ -47,10 +48,16 @@ def _decoded(text: str) -> bytes:
     return key if base64.b64encode(key).decode() == text else b""
 
 
-def signed_headers(secret: Secret, message_id: str, moment: datetime, body: str) -> dict[str, str]:
-    """The headers that prove a body: the same id at every try, the moment and signature anew."""
+def signed_headers(
+    secrets: Sequence[Secret], message_id: str, moment: datetime, body: str
+) -> dict[str, str]:
+    """The headers that prove a body: the same id at every try, the moment and signatures anew.
+
+    A receiver that knows any one of the secrets accepts it.
+    """
+    signatures = [Webhook(one.reveal()).sign(message_id, moment, body) for one in secrets]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": Webhook(secret.reveal()).sign(message_id, moment, body),
+        "webhook-signature": " ".join(signatures),
     }

@@ -1,21 +1,25 @@
 """Deliveries made, moved in time and checked, and a sender that answers as told."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import openai
 import standardwebhooks
 import svix.webhooks
+from sqlmodel import select
 
 from app.domain.secret import Secret
 from app.domain.spec import WebhookBody
-from app.domain.wire import Request, Response
+from app.domain.wire import Request, Response, Sender
 from app.models import Account, Delivery
-from app.pipeline.deliver import due_deliveries
+from app.pipeline.attempt import Answer, guarded_sender
+from app.pipeline.deliver import attempt, claim_deliveries, record_answers
 from app.pipeline.endpoints import add_batch_endpoint
 from app.pipeline.services import Services
 from app.queue import Step
-from app.webhooks.events import batch_event, record_event
+from app.webhooks.events import batch_event
+from app.webhooks.outbox import record_event
 from app.webhooks.signing import new_secret
 from tests.fakes.http import Seen
 
@@ -54,16 +58,35 @@ def answer(status: int, body: bytes = b"ok", **headers: str) -> Response:
     return Response(status, names, body)
 
 
-def announce(services: Services, account: Account, url: str, secret: Secret | None = SECRET) -> str:
+def announce(
+    services: Services,
+    account: Account,
+    url: str,
+    secret: Secret | None = SECRET,
+    batch_id: str = "batch_1",
+) -> str:
     """A batch that completed, to be told at a URL; the delivery's id."""
     store = services.store
     with store.transaction() as tx:
         now = store.now(tx)
         webhook = WebhookBody(url=url, secret=secret and secret.reveal())
-        add_batch_endpoint(tx, services.vault, account, "batch_1", webhook, now)
-        event = batch_event("batch.completed", "batch_1", now)
-        [delivery_id] = record_event(tx, store, account.id, "batch_1", event)
+        add_batch_endpoint(tx, services.vault, account, batch_id, webhook, now)
+        event = batch_event("batch.completed", batch_id, now)
+        [delivery_id] = record_event(tx, store, account.id, batch_id, event)
     return delivery_id
+
+
+def tell_many(services: Services, account: Account, batch_id: str, count: int) -> list[str]:
+    """An endpoint of a batch with so many events before it; its deliveries."""
+    store, made = services.store, []
+    with store.transaction() as tx:
+        now = store.now(tx)
+        webhook = WebhookBody(url="https://hooks.example/")
+        add_batch_endpoint(tx, services.vault, account, batch_id, webhook, now)
+        for n in range(count):
+            event = replace(batch_event("batch.completed", batch_id, now), key=f"{batch_id}:{n}")
+            made += record_event(tx, store, account.id, batch_id, event)
+    return made
 
 
 def row_of(services: Services, delivery_id: str) -> Delivery:
@@ -84,10 +107,32 @@ def pass_the_wait(services: Services) -> None:
         tx.execute(services.store.sql("UPDATE delivery SET due_at = {after_ms(-1000)}"))
 
 
+def deliver(services: Services, sender: Sender | None = None, room: int = 64) -> int:
+    """What is due now is tried once, by one worker; answers how many that were."""
+    claims = claim_deliveries(services, room)
+
+    async def together() -> list[Answer]:
+        carrier = sender or guarded_sender(services.settings)
+        try:
+            return list(await asyncio.gather(*(attempt(services, one, carrier) for one in claims)))
+        finally:
+            await carrier.close()
+
+    record_answers(services, list(zip(claims, asyncio.run(together()), strict=True)))
+    return len(claims)
+
+
 def due(services: Services) -> list[str]:
     """The deliveries that are to be tried now."""
     with services.store.read() as session:
-        return due_deliveries(session, 10)
+        now = services.store.now(session)
+        return list(
+            session.exec(
+                select(Delivery.id)
+                .where(Delivery.state.in_(["queued", "sending"]), Delivery.due_at <= now)
+                .order_by(Delivery.id)
+            ).all()
+        )
 
 
 def verified(seen: Seen, secret: Secret = SECRET) -> dict[str, object]:

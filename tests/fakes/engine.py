@@ -21,7 +21,6 @@ from app.domain.spec import BatchBody
 from app.models import Account, Worker
 from app.pipeline.advance import advance
 from app.pipeline.backlog import due_backlog, rest
-from app.pipeline.deliver import deliver
 from app.pipeline.dispatch import Prepared, Room, claim
 from app.pipeline.finalize import finalize
 from app.pipeline.lines import RawLine
@@ -36,6 +35,7 @@ from app.settings import Settings
 from app.vault.master import Vault, new_fernet_key
 from app.vault.webhook_secrets import seal_webhook_secret
 from app.webhooks.signing import new_secret
+from tests.factories.deliveries import deliver
 from workers.carrier import Carrier
 
 _TURNS_MAX = 10_000
@@ -130,7 +130,7 @@ class Engine:
             case Step.FINALIZE:
                 finalize(self.services, *ids)
             case Step.DELIVER:
-                deliver(self.services, *ids)
+                deliver(self.services)
             case Step.RECONCILE:
                 reconcile(self.services)
             case Step.DISPATCH:

@@ -1,12 +1,11 @@
-"""deliver: an endpoint is told an event."""
+"""deliver: endpoints are told events. The courier does it; a hint only wakes it."""
 
-from app.pipeline import deliver as use_case
 from app.queue import Step
 from workers.actor import actor
 from workers.runtime import Runtime
 
 
 @actor(Step.DELIVER)
-def deliver(runtime: Runtime, delivery_id: str) -> None:
-    """Try one delivery."""
-    use_case.deliver(runtime.services, delivery_id)
+def deliver(runtime: Runtime) -> None:
+    """Deliver what is due."""
+    runtime.wake_courier()

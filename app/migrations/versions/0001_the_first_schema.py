@@ -103,6 +103,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_event"),
         sa.UniqueConstraint("event_key", name="uq_event_event_key"),
     )
+    op.create_index("ix_event_account", "event", ["account_id", "created_at"], unique=False)
     op.create_index("ix_event_batch_id", "event", ["batch_id"], unique=False)
 
     op.create_table(
@@ -277,6 +278,7 @@ def upgrade() -> None:
         sa.Column("calls_total", sa.Integer(), nullable=False),
         sa.Column("calls_closed", sa.Integer(), nullable=False),
         sa.Column("calls_cached", sa.Integer(), nullable=False),
+        sa.Column("event_seq", sa.Integer(), nullable=False),
         sa.Column("stop_if_failed_percent", sa.Integer(), nullable=True),
         sa.Column("first_left", sa.Integer(), nullable=False),
         sa.Column("first_failed", sa.Integer(), nullable=False),
@@ -390,15 +392,34 @@ def upgrade() -> None:
         sa.Column("id", ID, nullable=False),
         sa.Column("account_id", ID, nullable=False),
         sa.Column("batch_id", ID, nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("event_types", sa.Text(), nullable=False),
+        sa.Column("wants_jobs", sa.Boolean(), nullable=False),
         sa.Column("secret_sealed", sa.Text(), nullable=True),
+        sa.Column("secret_hint", WORD, nullable=True),
+        sa.Column("old_secret_sealed", sa.Text(), nullable=True),
+        sa.Column("old_secret_until", TIME, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
+        sa.Column("updated_at", TIME, nullable=True),
+        sa.Column("failing_since", TIME, nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("disabled_at", TIME, nullable=True),
+        sa.Column("disabled_reason", WORD, nullable=True),
+        sa.Column("deleted_at", TIME, nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_endpoint_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_endpoint"),
     )
-    op.create_index("ix_endpoint_account_id", "endpoint", ["account_id"], unique=False)
+    op.create_index("ix_endpoint_account", "endpoint", ["account_id", "batch_id"], unique=False)
     op.create_index("ix_endpoint_batch_id", "endpoint", ["batch_id"], unique=False)
+    op.create_index(
+        "ix_endpoint_jobs",
+        "endpoint",
+        ["account_id"],
+        unique=False,
+        sqlite_where=sa.text("wants_jobs"),
+        postgresql_where=sa.text("wants_jobs"),
+    )
 
     op.create_table(
         "file",
@@ -507,6 +528,7 @@ def upgrade() -> None:
         sa.Column("event_id", ID, nullable=False),
         sa.Column("endpoint_id", ID, nullable=False),
         sa.Column("account_id", ID, nullable=False),
+        sa.Column("replay", sa.Integer(), nullable=False),
         sa.Column("state", WORD, nullable=False),
         sa.Column("due_at", TIME, nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -514,6 +536,7 @@ def upgrade() -> None:
         sa.Column("status_code", sa.Integer(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("response_head", sa.Text(), nullable=True),
+        sa.Column("answers", sa.Text(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("closed_at", TIME, nullable=True),
         sa.CheckConstraint(
@@ -523,17 +546,28 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["endpoint_id"], ["endpoint.id"], name="fk_delivery_endpoint_id"),
         sa.ForeignKeyConstraint(["event_id"], ["event.id"], name="fk_delivery_event_id"),
         sa.PrimaryKeyConstraint("id", name="pk_delivery"),
-        sa.UniqueConstraint("event_id", "endpoint_id", name="uq_delivery_event_id_endpoint_id"),
+        sa.UniqueConstraint(
+            "event_id", "endpoint_id", "replay", name="uq_delivery_event_id_endpoint_id_replay"
+        ),
     )
+    op.create_index("ix_delivery_account", "delivery", ["account_id", "id"], unique=False)
+    op.create_index("ix_delivery_endpoint", "delivery", ["endpoint_id", "id"], unique=False)
     op.create_index(
-        "ix_delivery_due",
+        "ix_delivery_open",
         "delivery",
-        ["due_at"],
+        ["endpoint_id", "state", "due_at"],
         unique=False,
         sqlite_where=sa.text("state IN ('queued', 'sending')"),
         postgresql_where=sa.text("state IN ('queued', 'sending')"),
     )
-    op.create_index("ix_delivery_endpoint_id", "delivery", ["endpoint_id"], unique=False)
+    op.create_index(
+        "ix_delivery_sending",
+        "delivery",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'sending'"),
+        postgresql_where=sa.text("state = 'sending'"),
+    )
 
     op.create_table(
         "provider_key",

@@ -19,16 +19,17 @@ from app.domain.errors import (
 )
 from app.models import Account, Endpoint, Event
 from app.pipeline.accounts import webhook_secret_of
-from app.pipeline.deliver import deliver
 from app.pipeline.services import Services
 from app.settings import load_settings
-from app.webhooks.events import batch_event, record_event
+from app.webhooks.events import batch_event
+from app.webhooks.outbox import record_event
 from app.webhooks.schedule import DELAYS_S, JITTER
 from tests.factories.deliveries import (
     SECRET,
     FakeSender,
     announce,
     answer,
+    deliver,
     due,
     pass_the_wait,
     row_of,
@@ -43,7 +44,7 @@ def test_a_webhook_arrives_signed_as_three_libraries_check_it(
     services: Services, account: Account, receiver: FakeReceiver
 ) -> None:
     delivery_id = announce(services, account, receiver.url)
-    deliver(services, delivery_id)
+    deliver(services)
     [seen] = receiver.journal
     event = verified(seen)
     assert (event["type"], event["data"]["id"]) == ("batch.completed", "batch_1")
@@ -60,7 +61,8 @@ def test_a_webhook_arrives_signed_as_three_libraries_check_it(
 def test_without_a_secret_of_its_own_the_accounts_signs(
     services: Services, account: Account, receiver: FakeReceiver
 ) -> None:
-    deliver(services, announce(services, account, receiver.url, secret=None))
+    announce(services, account, receiver.url, secret=None)
+    deliver(services)
     with services.store.read() as session:
         secret = webhook_secret_of(session, services.vault, account.id)
     assert verified(receiver.journal[0], secret)
@@ -78,7 +80,7 @@ def test_w1_a_failing_receiver_is_tried_again_with_the_same_id_and_a_new_signatu
         store = Store(services.store.url.render_as_string(hide_password=False))
         shift = timedelta(seconds=attempt)
         monkeypatch.setattr(store, "now", lambda tx, shift=shift: Store.now(tx) + shift)
-        deliver(replace(services, store=store), delivery_id)
+        deliver(replace(services, store=store))
         store.close()
         row = row_of(services, delivery_id)
         assert row.attempts == attempt == len(receiver.journal)
@@ -88,7 +90,7 @@ def test_w1_a_failing_receiver_is_tried_again_with_the_same_id_and_a_new_signatu
             delay_s = DELAYS_S[attempt]
             assert delay_s - 5 < wait_of(services, delivery_id) <= delay_s * (1 + JITTER)
             assert due(services) == []
-            deliver(services, delivery_id)
+            deliver(services)
             pass_the_wait(services)
             assert due(services) == [delivery_id]
     assert row_of(services, delivery_id).state == "delivered"
@@ -104,11 +106,11 @@ def test_w2_a_connection_that_drops_before_the_reply_is_tried_again(
 ) -> None:
     delivery_id = announce(services, account, "https://hooks.example/")
     sender = FakeSender([OutcomeUnknownError("no whole answer", reason="dropped"), answer(204)])
-    deliver(services, delivery_id, sender)
+    deliver(services, sender)
     row = row_of(services, delivery_id)
     assert (row.state, row.status_code, row.error) == ("queued", None, "no whole answer")
     pass_the_wait(services)
-    deliver(services, delivery_id, sender)
+    deliver(services, sender)
     assert row_of(services, delivery_id).state == "delivered"
     first, second = sender.requests
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
@@ -129,7 +131,7 @@ def test_w3_whatever_keeps_the_answer_away_is_a_failure_that_is_tried_again(
     services: Services, account: Account, error: Exception
 ) -> None:
     delivery_id = announce(services, account, "https://hooks.example/")
-    deliver(services, delivery_id, FakeSender([error]))
+    deliver(services, FakeSender([error]))
     row = row_of(services, delivery_id)
     assert (row.state, row.error) == ("queued", str(error))
 
@@ -139,7 +141,7 @@ def test_w3_an_answer_too_large_to_read_is_still_an_answer(
 ) -> None:
     delivery_id = announce(services, account, "https://hooks.example/")
     large = MalformedCompletionError("too large", reason="too_large", status_code=200)
-    deliver(services, delivery_id, FakeSender([large]))
+    deliver(services, FakeSender([large]))
     assert row_of(services, delivery_id).state == "delivered"
 
 
@@ -148,7 +150,7 @@ def test_w3_an_endless_answer_is_cut_at_the_cap(
 ) -> None:
     receiver.reply_with(respond(500, b"x" * 70_000))
     delivery_id = announce(services, account, receiver.url)
-    deliver(services, delivery_id)
+    deliver(services)
     row = row_of(services, delivery_id)
     assert row.state == "queued"
     assert "larger than 65536 bytes" in row.error
@@ -159,7 +161,7 @@ def test_w4_a_redirect_is_a_failure_and_not_followed(
 ) -> None:
     receiver.reply_with(respond(307, headers={"location": f"{receiver.origin}/elsewhere"}))
     delivery_id = announce(services, account, receiver.url)
-    deliver(services, delivery_id)
+    deliver(services)
     row = row_of(services, delivery_id)
     assert (row.state, row.status_code) == ("queued", 307)
     assert [seen.path for seen in receiver.journal] == ["/hook"]
@@ -172,10 +174,10 @@ def test_w5_gone_disables_the_endpoint_and_what_else_waits_for_it(
     first = announce(services, account, receiver.url)
     store = services.store
     with store.transaction() as tx:
-        event = batch_event("overnight.batch.started", "batch_1", store.now(tx))
+        event = batch_event("batch.failed", "batch_1", store.now(tx))
         [second] = record_event(tx, store, account.id, "batch_1", event)
-    for delivery_id in (first, second):
-        deliver(services, delivery_id)
+    for _ in range(2):
+        deliver(services, room=1)
     assert [row_of(services, id_).state for id_ in (first, second)] == ["failed", "cancelled"]
     assert row_of(services, second).error == "the endpoint is disabled"
     with store.read() as session:
@@ -204,7 +206,7 @@ def test_w5_what_a_throttling_receiver_asks_for_is_honoured_and_clamped(
     at_most_s: float,
 ) -> None:
     delivery_id = announce(services, account, "https://hooks.example/")
-    deliver(services, delivery_id, FakeSender([answer(status, retry_after=asked)]))
+    deliver(services, FakeSender([answer(status, retry_after=asked)]))
     assert at_least_s <= wait_of(services, delivery_id) <= at_most_s
 
 
@@ -214,7 +216,7 @@ def test_w6_after_its_last_attempt_a_delivery_has_failed(
     delivery_id = announce(services, account, "https://hooks.example/")
     sender = FakeSender([answer(500)] * 20)
     for _ in range(20):
-        deliver(services, delivery_id, sender)
+        deliver(services, sender)
         pass_the_wait(services)
     row = row_of(services, delivery_id)
     assert (row.state, row.attempts, len(sender.requests)) == ("failed", 10, 10)
@@ -225,11 +227,11 @@ def test_w6_after_its_last_attempt_a_delivery_has_failed(
 def test_w11_the_signature_is_over_the_exact_bytes_sent(
     services: Services, account: Account, receiver: FakeReceiver
 ) -> None:
-    delivery_id = announce(services, account, receiver.url)
+    announce(services, account, receiver.url)
     body = '{"type":"batch.completed","data":{"id":"é 🎉 \\u0000 \u2028"}}'
     with services.store.transaction() as tx:
         tx.execute(sa.update(Event).values(body=body))
-    deliver(services, delivery_id)
+    deliver(services)
     [seen] = receiver.journal
     assert seen.body == body.encode()
     assert standardwebhooks.Webhook(SECRET.reveal()).verify(seen.body, dict(seen.headers))
@@ -240,7 +242,7 @@ def test_x1_a_private_address_is_refused_at_the_attempt_too(
 ) -> None:
     delivery_id = announce(services, account, receiver.url)
     monkeypatch.setenv("OVERNIGHT_TRUSTED_HOSTS", "")
-    deliver(replace(services, settings=load_settings()), delivery_id)
+    deliver(replace(services, settings=load_settings()))
     assert receiver.journal == []
     row = row_of(services, delivery_id)
     assert (row.state, row.status_code) == ("queued", None)
@@ -255,7 +257,7 @@ def test_k1_neither_the_store_nor_the_log_keeps_a_secret_that_is_echoed(
     echo = f"configured with {key}, that is {bare}\nAuthorization: Bearer abcdefghij\x00\x1b[31m"
     delivery_id = announce(services, account, "https://hooks.example/path-canary")
     with structlog.testing.capture_logs() as logs:
-        deliver(services, delivery_id, FakeSender([answer(500, echo.encode() + b"\xff" * 3000)]))
+        deliver(services, FakeSender([answer(500, echo.encode() + b"\xff" * 3000)]))
     head = row_of(services, delivery_id).response_head
     assert head.startswith("configured with ***, that is *** Authorization: Bearer ***")
     assert head.isprintable()
@@ -272,7 +274,7 @@ def test_k5_a_secret_that_does_not_open_is_told_by_its_row_and_tried_again(
     with services.store.transaction() as tx:
         tx.execute(sa.update(Endpoint).values(secret_sealed="damaged"))
         endpoint_id = tx.exec(select(Endpoint.id)).one()
-    deliver(services, delivery_id, FakeSender([]))
+    deliver(services, FakeSender([]))
     row = row_of(services, delivery_id)
     assert row.state == "queued"
     assert row.error == f"what is sealed in {endpoint_id} does not open there"

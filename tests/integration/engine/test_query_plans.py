@@ -79,7 +79,7 @@ def scans_of(store: Store, statement: str, parameters: Any) -> set[str]:
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             lines = [row[-1] for row in rows]
             found = [
-                re.match(r"SCAN (\w+)\b(?! USING INDEX ix_\w+_(open|due|held))", line)
+                re.match(r"SCAN (\w+)\b(?! USING (?:COVERING )?INDEX ix_\w+_(open|due|held))", line)
                 for line in lines
             ]
         else:

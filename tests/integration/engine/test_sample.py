@@ -55,6 +55,7 @@ def listen(engine: Engine, batch_id: str) -> None:
                 account_id=engine.account_id,
                 batch_id=batch_id,
                 url="https://127.0.0.1:9/hook",
+                event_types='["overnight.batch.sample_done", "batch.completed"]',
                 created_at=engine.store.now(tx),
             )
         )
@@ -116,7 +117,7 @@ def test_the_end_of_a_sample_is_told_once_to_the_batch_s_webhook(engine: Engine)
             select(Event.type, Event.body).join(Delivery, col(Delivery.event_id) == Event.id)
         ).all()
     assert [kind for kind, _ in told] == ["overnight.batch.sample_done"]
-    assert f'"data":{{"id":"{batch_id}"}}' in told[0][1]
+    assert f'"data":{{"id":"{batch_id}","seq":1,"state":"running"' in told[0][1]
 
 
 @pytest.mark.parametrize("sample", [5, 6])

@@ -53,7 +53,7 @@ Verify = Callable[[str, str, dict[str, str]], Any]
 @pytest.mark.parametrize("size", [24, 32, 64])
 def test_w7_every_library_accepts_what_we_sign(verify: Verify, size: int) -> None:
     secret = check_secret("whsec_" + base64.b64encode(bytes(range(size))).decode())
-    headers = signed_headers(secret, "evt_1", utc_now(), BODY)
+    headers = signed_headers([secret], "evt_1", utc_now(), BODY)
     event = verify(secret.reveal(), BODY, headers)
     assert (event["type"], event["data"]["id"]) == ("batch.completed", "batch_1")
 
@@ -61,27 +61,38 @@ def test_w7_every_library_accepts_what_we_sign(verify: Verify, size: int) -> Non
 @pytest.mark.parametrize("verify", VERIFIERS)
 def test_w7_every_library_refuses_what_was_changed(verify: Verify) -> None:
     secret = new_secret()
-    headers = signed_headers(secret, "evt_1", utc_now(), BODY)
+    headers = signed_headers([secret], "evt_1", utc_now(), BODY)
     for changed, body in (
         (headers, BODY.replace("batch_1", "batch_2")),
         (headers, json.dumps(json.loads(BODY), indent=1)),
         ({**headers, "webhook-id": "evt_2"}, BODY),
-        (signed_headers(new_secret(), "evt_1", utc_now(), BODY), BODY),
+        (signed_headers([new_secret()], "evt_1", utc_now(), BODY), BODY),
     ):
         with pytest.raises(REFUSALS):
             verify(secret.reveal(), body, changed)
+
+
+@pytest.mark.parametrize("verify", VERIFIERS)
+def test_w7_during_a_rotation_either_secret_verifies(verify: Verify) -> None:
+    old, new, other = new_secret(), new_secret(), new_secret()
+    headers = signed_headers([new, old], "evt_1", utc_now(), BODY)
+    assert headers["webhook-signature"].count("v1,") == 2
+    for secret in (old, new):
+        assert verify(secret.reveal(), BODY, headers)["data"]["id"] == "batch_1"
+    with pytest.raises(REFUSALS):
+        verify(other.reveal(), BODY, headers)
 
 
 @pytest.mark.parametrize("verify", [by_standardwebhooks, by_svix])
 def test_w11_the_signature_is_over_the_exact_bytes(verify: Verify) -> None:
     secret = new_secret()
     body = '{"text": "é 🎉 \\u0000", "\u2028": 1}'
-    assert verify(secret.reveal(), body, signed_headers(secret, "evt_1", utc_now(), body))
+    assert verify(secret.reveal(), body, signed_headers([secret], "evt_1", utc_now(), body))
 
 
 def test_the_headers_are_those_of_standard_webhooks() -> None:
     moment = utc_now()
-    headers = signed_headers(new_secret(), "evt_1", moment, BODY)
+    headers = signed_headers([new_secret()], "evt_1", moment, BODY)
     assert set(headers) == {"webhook-id", "webhook-timestamp", "webhook-signature"}
     assert headers["webhook-timestamp"] == str(int(moment.timestamp()))
     assert headers["webhook-signature"].startswith("v1,")
