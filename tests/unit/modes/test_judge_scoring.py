@@ -12,7 +12,6 @@ from app.domain.states import CallState, Role
 from app.domain.verdict import Verdict
 from app.modes.judge import Judge
 from app.modes.judge_plan import CANARY
-from app.pipeline.rehearsal import rehearse
 from tests.factories.plans import (
     make_job,
     make_judge_plan,
@@ -263,46 +262,6 @@ def test_a_panels_median_and_spread_are_kept():
     assert (scores[A].score, scores[A].median, scores[A].spread) == (6.0, 8.0, 8.0)
     assert (scores[B].median, scores[B].spread) == (5.0, 0.0)
     assert scores[A].chars == len(f"The answer of {A}.")
-
-
-PLANS = {
-    "rubric": make_judge_plan(*MODELS, judges=(ONE, TWO), criteria=("kind",)),
-    "rubric with a canary": make_judge_plan(*MODELS, canary=True),
-    "pairwise": pairwise(*MODELS, judges=(ONE, TWO)),
-    "sampled pairs and a canary": pairwise(*MODELS, pairs=3, canary=True),
-    "checks": make_judge_plan(*MODELS, judges=(), checks=(RIGHT,)),
-    "checks and judges": make_judge_plan(*MODELS, checks=(RIGHT,)),
-    "cascade": make_judge_plan(*MODELS, judges=(ONE, TWO), escalate_below=1.0),
-    "cascade of pairs": pairwise(*MODELS, judges=(ONE, TWO), escalate_below=1.0),
-}
-
-
-@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-@pytest.mark.parametrize("alike", [True, False])
-def test_the_estimate_counts_the_calls_of_a_run_and_the_bound_holds(plan: Plan, *, alike: bool):
-    """Where nothing fails and answers are alike; where they differ a cascade may need fewer."""
-
-    def say(call: PlannedCall) -> str:
-        if call.role is Role.CANDIDATE:
-            return "It is blue."
-        worth = dict.fromkeys(WORTH, 5.0) if alike else WORTH
-        if "pair" in call.meta:
-            return make_preference(call, worth)
-        labels = call.meta["contestants"].values()
-        return make_verdict(
-            call, {one: worth[one] for one in labels}, criteria=len(plan.judge.criteria)
-        )
-
-    job = make_job(plan)
-    rounds, _ = play(JUDGE, job, say)
-    made = Counter((call.role, call.label) for round_ in rounds for call in round_.calls)
-    expected = Counter(
-        (one.call.role, one.call.label) for one in rehearse(plan, job.prompt, lambda _: 20)
-    )
-    if alike or plan.judge.escalate_below is None:
-        assert made == expected
-    assert made <= expected
-    assert expected.total() <= len(plan.variants) + len(JUDGE.later_calls(plan))
 
 
 @pytest.mark.parametrize(
