@@ -20,6 +20,7 @@ SCHEMA_CHARS_MAX = 20_000
 #: Longer answers are checked by their beginning; no pattern or schema needs more.
 ANSWER_CHARS_MAX = 1_000_000
 REGEX_TIMEOUT_S = 0.1
+_NUMBER_MAX = 1e300
 
 _NUMBER = re.compile(
     r"(?:(?<!\d)[-+])?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
@@ -158,7 +159,7 @@ def _pattern_problem(value: Any) -> str | None:
 
     try:
         regex.compile(value)
-    except regex.error as error:
+    except (regex.error, OverflowError, RecursionError) as error:
         return f"it is no regular expression ({error})"
     return None
 
@@ -166,27 +167,33 @@ def _pattern_problem(value: Any) -> str | None:
 def _schema_problem(value: Any) -> str | None:
     if not isinstance(value, dict):
         return "give a JSON schema"
-    text = json.dumps(value)
-    if len(text) > SCHEMA_CHARS_MAX:
-        return f"a schema has at most {SCHEMA_CHARS_MAX} characters"
-    if '"patternProperties"' in text:
-        return "patternProperties is not taken, for it has no time limit"
-    if _ELSEWHERE.search(text):
-        return "it refers to what is not in it"
-    import jsonschema  # noqa: PLC0415 - as above
+    # Heavy, and only needed where there is such a check.
+    import jsonschema  # noqa: PLC0415
 
     try:
+        if problem := _text_problem(json.dumps(value)):
+            return problem
         jsonschema.Draft202012Validator.check_schema(value)
     except jsonschema.SchemaError as error:
         return f"it is no JSON schema ({error.message[:200]})"
+    except RecursionError:
+        return "it is nested too deeply"
     return None
+
+
+def _text_problem(schema: str) -> str | None:
+    if len(schema) > SCHEMA_CHARS_MAX:
+        return f"a schema has at most {SCHEMA_CHARS_MAX} characters"
+    if '"patternProperties"' in schema:
+        return "patternProperties is not taken, for it has no time limit"
+    return "it refers to what is not in it" if _ELSEWHERE.search(schema) else None
 
 
 def _number_problem(value: Any) -> str | None:
     if value is None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return None if is_number and isfinite(value) else "give a number"
+    return None if is_number and abs(value) <= _NUMBER_MAX else "give a number"
 
 
 _VALUES: Mapping[str, Callable[[Any], str | None]] = {

@@ -103,3 +103,18 @@ def test_programs_get_the_report_as_it_is(
     api.answer("GET /v1/batches/batch_1/report", report(entry("a/b")))
     assert overnight("report", "batch_1", "--json") == ExitCode.DONE
     assert json.loads(capsys.readouterr().out) == report(entry("a/b"))
+
+
+def test_a_rating_is_shown_with_how_far_its_interval_reaches(capsys: pytest.CaptureFixture[str]):
+    rating = {"value": 1092.27, "low": 1021.58, "high": 1162.96}
+    show_report(report(entry("good", rating=rating), entry("unrated", rating=None)))
+    assert "1092 ± 71" in capsys.readouterr().out
+
+
+def test_a_blend_is_shown_against_the_best_of_its_sources(capsys: pytest.CaptureFixture[str]):
+    share = {"value": 0.7, "low": 0.52, "high": 0.84, "prompts": 30}
+    duel = {"best": "acme/a", "wins": 18, "ties": 6, "losses": 6, "win_share": share}
+    proof = {"duel": duel, "extra_cost_per_win_nanos": 4_000_000}
+    show_report(report(entry("synthesis"), blend=proof))
+    shown = capsys.readouterr().out
+    assert "18 won, 6 tied, 6 lost (95 %: 52-84 % of wins); $0.004 more" in shown
