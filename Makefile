@@ -23,7 +23,7 @@ PYTHONS := $(strip $(PYTHON) python3) python3.14 python3.13 python3.12 python3.1
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 ##@ See it
-.PHONY: demo demo-local bench
+.PHONY: demo demo-local bench bench-peers
 demo: $(BIN)/.runtime ## A judged batch over simulated models, from submit to signed webhook
 	$(BIN)/overnight demo
 
@@ -32,6 +32,9 @@ demo-local: $(BIN)/.local ## The same with a real model that runs on this machin
 
 bench: $(BIN)/.dev ## One line of JSON for each bar of performance
 	$(BIN)/python -m tests.bench
+
+bench-peers: $(BIN)/.dev ## The same prompts through us and through what one would take instead
+	$(BIN)/python -m tests.bench.peers_main
 
 ##@ Work on it
 .PHONY: .venv .venv-local test torture check fix

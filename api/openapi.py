@@ -23,7 +23,7 @@ from api.views import (
 )
 from api.webhook_views import SHAPES as WEBHOOK_SHAPES
 from app.domain.spec import BatchBody, JobLine
-from app.pipeline.estimate import Estimate
+from app.pipeline.estimated import Estimate
 from app.pipeline.keys import KeyCheck
 from app.pipeline.offers import Offers
 from app.reports.report_views import ReportView

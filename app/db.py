@@ -1,7 +1,7 @@
 """The store: its engine, the only commit, and the only clock of leases and due times."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,13 +13,12 @@ import structlog
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, SQLModel
 
-from app.dialects import SQLITE_NOW, FairLock, for_psycopg, render, sqlite_rows
+from app.dialects import FairLock, insert_into_sqlite, render
 from app.domain.commits import Commit, CrashPoint
 from app.domain.errors import UnavailableError
+from app.sessions import Reader, Tx, db_now
 
 log = structlog.get_logger(__name__)
 
@@ -48,54 +47,6 @@ _PRAGMAS = (
     "cache_size=-65536",  # 64 MiB
     "wal_autocheckpoint=4000",  # pages; a checkpoint holds up the writers
 )
-
-
-class db_now(FunctionElement[datetime]):  # noqa: N801 - it reads as the SQL function it is
-    """This moment by the store's clock."""
-
-    type = sa.DateTime(timezone=True)
-    inherit_cache = True
-
-
-@compiles(db_now, "postgresql")
-def _now_on_postgresql(_element: db_now, _compiler: Any, **_: Any) -> str:
-    return "clock_timestamp()"
-
-
-@compiles(db_now, "sqlite")
-def _now_on_sqlite(_element: db_now, _compiler: Any, **_: Any) -> str:
-    return SQLITE_NOW
-
-
-class Tx(Session):
-    """One transaction. What it hooks on runs after its commit, and not at all without one."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.hooks: list[Callable[[], None]] = []
-
-    def after_commit(self, hook: Callable[[], None]) -> None:
-        """Run `hook` once the transaction is durable; an error in it is logged, not raised."""
-        self.hooks.append(hook)
-
-    def run(
-        self, statement: sa.Executable, values: Mapping[str, Any] | None = None
-    ) -> sa.CursorResult[*tuple[Any, ...]]:
-        """Execute a statement, with what it changed: `rowcount` is how many rows."""
-        self.flush()
-        return self.connection().execute(statement, values)
-
-    def fast(self, statement: sa.TextClause, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Execute a hot statement by the driver itself; answers its rows, if it has any.
-
-        What SQLAlchemy adds to a statement costs more than many of them do.
-        """
-        driver: Any = self.connection().connection.driver_connection
-        if isinstance(driver, sqlite3.Connection):
-            return driver.execute(statement.text, values).fetchall()
-        with driver.cursor() as cursor:
-            cursor.execute(for_psycopg(statement.text), values)
-            return [] if cursor.description is None else cursor.fetchall()
 
 
 class Store:
@@ -176,12 +127,12 @@ class Store:
                 log.exception("after_commit_failed")
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> Iterator[Reader]:
         """A session for reading: one snapshot on SQLite, the latest commits on PostgreSQL."""
         with (
             self._translated(),
             self.engine.connect() as connection,
-            Session(bind=connection, expire_on_commit=False) as session,
+            Reader(bind=connection, expire_on_commit=False) as session,
         ):
             yield session
 
@@ -213,16 +164,13 @@ class Store:
     def insert_rows(
         self, tx: Tx, table: type[SQLModel], columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> None:
-        """Insert many rows the fastest way there is: COPY, or one prepared statement."""
+        """Insert many rows the fastest way there is: COPY, or statements of many rows each."""
         name = cast("str", table.__tablename__)
         names = ", ".join(f'"{column}"' for column in columns)
         driver: Any = tx.connection().connection.driver_connection
         if self.is_sqlite:
-            marks = ", ".join("?" for _ in columns)
-            driver.executemany(
-                f'INSERT INTO "{name}" ({names}) VALUES ({marks})',  # noqa: S608 - our own names
-                sqlite_rows(rows),
-            )
+            head = f'INSERT INTO "{name}" ({names}) VALUES '  # noqa: S608 - our own names
+            insert_into_sqlite(driver, head, len(columns), rows)
             return
         with driver.cursor() as cursor, cursor.copy(f'COPY "{name}" ({names}) FROM STDIN') as copy:
             for row in rows:
@@ -270,4 +218,4 @@ def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or type(error).__name__)[:300]
 
 
-__all__ = ["Commit", "Store", "Tx", "db_now", "in_ms", "insert_once"]
+__all__ = ["Commit", "Reader", "Store", "Tx", "db_now", "in_ms", "insert_once"]

@@ -12,11 +12,13 @@ differ:
 """
 
 import re
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +42,13 @@ def render(statement: str, dialect: str) -> sa.TextClause:
 def for_psycopg(statement: str) -> str:
     """The same statement with the driver's own marks for its values."""
     return _VALUE.sub(r"%(\1)s", statement.replace("%", "%%"))
+
+
+@lru_cache(maxsize=128)
+def all_at_once(select: str, width: int) -> str:
+    """A SELECT of so many columns that answers all its rows as one JSON array, in their order."""
+    names = ", ".join(f"c{number}" for number in range(width))
+    return f"WITH q({names}) AS ({select}) SELECT json_group_array(json_array({names})) FROM q"  # noqa: S608
 
 
 def _sqlite_rows(columns: str) -> str:
@@ -78,9 +87,35 @@ _TOKENS: dict[str, dict[str, Callable[[str], str]]] = {
 }
 
 
+@lru_cache(maxsize=64)  # all rows of a group have the same few moments
 def sqlite_time(moment: datetime) -> str:
     """A moment as SQLite stores it: text that sorts as time does."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+#: How many rows one INSERT has: at each statement the driver hands over the interpreter, and
+#: other threads keep it for a while, all within the transaction. Each of these is prepared once.
+_ROWS_AT_ONCE = (64, 32, 16, 8, 4, 2, 1)
+
+
+def insert_into_sqlite(
+    driver: sqlite3.Connection, head: str, width: int, rows: Iterable[Sequence[Any]]
+) -> None:
+    """Insert rows of so many columns, many to a statement, which begins with `head`."""
+    ready = sqlite_rows(rows)
+    while chunk := list(islice(ready, _ROWS_AT_ONCE[0])):
+        at = 0
+        for count in _ROWS_AT_ONCE:
+            while len(chunk) - at >= count:
+                values = [value for row in chunk[at : at + count] for value in row]
+                driver.execute(_many(head, width, count), values)
+                at += count
+
+
+@lru_cache(maxsize=256)
+def _many(head: str, width: int, count: int) -> str:
+    one = f"({', '.join('?' * width)})"
+    return head + ", ".join([one] * count)
 
 
 def sqlite_rows(rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:

@@ -19,8 +19,8 @@ from app.domain.states import Billed
 from app.domain.told import ToldLimits
 from app.domain.wire import Sender
 from app.net import parse_trusted
-from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import ClaimedCall, Finished, Policy, answered, erred
+from app.pipeline.prepare import Prepared
 from app.pipeline.services import Services
 from app.providers import registry
 from app.providers.base import CallInput
@@ -62,7 +62,11 @@ class Carrier:
         try:
             finished = await self._attempt(prepared, started)
         except ProviderError as error:
-            return erred(call, error, self._policy, _ms(loop.time() - started)), error
+            failed = erred(call, error, self._policy, _ms(loop.time() - started))
+            price = price_of(call.provider, call.model)
+            if failed.wasted is not None and price is not None:
+                failed.wasted_nanos = price.cost_nanos(failed.wasted)
+            return failed, error
         except AddressRefusedError as error:
             refused = ProviderRefusedError(error.message, reason="address_refused")
             return erred(call, refused, self._policy, _ms(loop.time() - started)), refused

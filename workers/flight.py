@@ -18,7 +18,6 @@ from app.domain.errors import (
 from app.limits.breaker import Breaker
 from app.limits.governor import Governor
 from app.limits.lanes import Refusal
-from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import (
     SUSPECT_CRASHES,
     ClaimedCall,
@@ -28,6 +27,7 @@ from app.pipeline.outcomes import (
     unknown,
 )
 from app.pipeline.park import QUOTAS, park_lane
+from app.pipeline.prepare import Prepared
 from app.pipeline.services import Services
 from workers.carrier import Carrier
 from workers.choose import Key

@@ -23,7 +23,10 @@ def batches(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List batches, newest first."""
+    """List batches, newest first.
+
+    Example: overnight batches --limit 50
+    """
     with connect() as client:
         found = list(client.pages("/v1/batches", limit))
     if as_json:
@@ -48,17 +51,25 @@ def cancel(batch_id: BatchId, *, as_json: AsJson = False) -> None:
     """End a batch early.
 
     What has not started is not started; what is in flight is written down and paid for.
+
+    Example: overnight cancel batch_01m8ac
     """
     _steer(batch_id, "cancel", as_json=as_json)
 
 
 def pause(batch_id: BatchId, *, as_json: AsJson = False) -> None:
-    """Hold a batch until it is resumed."""
+    """Hold a batch until it is resumed.
+
+    Example: overnight pause batch_01m8ac
+    """
     _steer(batch_id, "pause", as_json=as_json)
 
 
 def resume(batch_id: BatchId, *, as_json: AsJson = False) -> None:
-    """Go on with a batch that was paused."""
+    """Go on with a batch that was paused, or whose sample is done.
+
+    Example: overnight resume batch_01m8ac
+    """
     _steer(batch_id, "resume", as_json=as_json)
 
 
@@ -66,6 +77,8 @@ def retry(batch_id: BatchId, *, as_json: AsJson = False) -> None:
     """Submit what failed or is missing again.
 
     A new batch of those jobs of a closed one.
+
+    Example: overnight retry batch_01m8ac
     """
     made = _post(batch_id, "retry")
     if as_json:

@@ -20,6 +20,7 @@ MODULES = {
     "demo": "demo",
     "doctor": "doctor",
     "keys": "keys",
+    "models": "models",
     "estimate": "estimate",
     "submit": "submit",
     "watch": "watch",
@@ -30,6 +31,7 @@ MODULES = {
     "resume": "batches",
     "results": "results",
     "report": "report",
+    "export": "export",
     "rank": "rank",
     "usage": "usage",
     "credits": "credits",
@@ -40,8 +42,9 @@ MODULES = {
     "rotate-keys": "rotate",
 }
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 failed, or the batch did not complete; 2 the command line or its "
-    "input is wrong; 3 nothing answers where the API should be; 4 the API key was refused."
+    "Exit codes: 0 done; 1 failed; 2 the command line or its input is wrong; 3 nothing answers "
+    "where the API should be; 4 the API key was refused; of a batch that was watched: 5 some jobs "
+    "failed, 6 it expired, 7 it was cancelled. docs/cli.md has more."
 )
 
 
@@ -52,7 +55,7 @@ def make_app(arguments: Sequence[str]) -> typer.Typer:
         help=overnight.__doc__,
         epilog=EXIT_CODES,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},

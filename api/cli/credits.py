@@ -23,7 +23,10 @@ def add_to(app: typer.Typer) -> None:
 
 @group.command("show")
 def show_credits(*, as_json: AsJson = False) -> None:
-    """Show the account's credits."""
+    """Show the account's credits.
+
+    Example: overnight credits show
+    """
     with connect() as client:
         balance = client.get("/v1/credits")
     if as_json:
@@ -51,6 +54,8 @@ def grant_credits(
     """Grant an account credits.
 
     It writes to the store itself: for the operator, on this machine.
+
+    Example: overnight credits grant --usd 25 --note welcome
     """
     from api.cli.grant import grant  # noqa: PLC0415 - only this command needs the store
 

@@ -34,6 +34,8 @@ def demo(
     """Show it all in a minute.
 
     A judged batch, from submit to leaderboard and signed webhook. The last line is JSON.
+
+    Example: overnight demo
     """
     for number in _ENDS:
         signal.signal(number, _interrupt)

@@ -24,6 +24,8 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
     """Check everything, and say what to do.
 
     Settings, data directory, store, master key, clock, broker, API and provider keys.
+
+    Example: overnight doctor
     """
     settings = load_settings()
     findings = examine(settings)

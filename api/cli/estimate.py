@@ -6,25 +6,9 @@ import typer
 
 from api.cli.client import SUBMIT_TIMEOUT_S, connect
 from api.cli.failure import ExitCode
-from api.cli.inputs import Flags
+from api.cli.flags import Flags, takes_flags
 from api.cli.output import console, dollars, show_json, show_table
-from api.cli.submit import (
-    AllowSelf,
-    Blend,
-    Budget,
-    Criteria,
-    Deadline,
-    Fallback,
-    Judges,
-    Mode,
-    Models,
-    Params,
-    Prompts,
-    Repeats,
-    Source,
-    Synthesizer,
-    make_body,
-)
+from api.cli.submit import Prompts, Source, make_body
 
 _MINUTES = 60
 
@@ -34,30 +18,20 @@ def add_to(app: typer.Typer) -> None:
     app.command()(estimate)
 
 
-def estimate(  # noqa: PLR0913 - a flag is a parameter
+@takes_flags
+def estimate(
     source: Source = None,
     *,
     prompt: Prompts = None,
-    model: Models = None,
-    mode: Mode = None,
-    judge: Judges = None,
-    criteria: Criteria = None,
-    allow_self: AllowSelf = False,
-    blend: Blend = None,
-    synthesizer: Synthesizer = None,
-    fallback: Fallback = None,
-    params: Params = None,
-    repeats: Repeats = None,
-    budget: Budget = None,
-    deadline: Deadline = None,
+    flags: Flags,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),  # noqa: FBT003
 ) -> None:
     """Say what a batch would come to, and submit nothing.
 
     Takes what `submit` takes. Ends with 1 if it finds a problem.
+
+    Example: overnight estimate sweep.yaml --budget 5
     """
-    how = (judge, criteria, allow_self, blend, synthesizer, fallback)
-    flags = Flags(None, mode, model, *how, params, repeats, budget, deadline)
     with connect() as client:
         body = make_body(client, source, prompt or [], flags)
         found = client.post("/v1/batches/estimate", body, timeout=SUBMIT_TIMEOUT_S)
@@ -90,6 +64,13 @@ def _show(found: dict[str, Any]) -> None:
         f"{least}{dollars(cost['expected'])}, from {dollars(cost['low'])} to {dollars(cost['high'])}; "
         f"{_time(found['hours'])} at the limits of {found['slowest']}"
     )
+    if cached := sum(one.get("cached", 0) for one in found["models"]):
+        out.print(f"· {cached:,} calls take an answer that is there already, at no cost")
+    if sample := found.get("sample"):
+        out.print(
+            f"· the sample: {sample['jobs']:,} jobs, {sample['calls']:,} calls, "
+            f"{dollars(sample['cost_nanos']['expected'])}; the rest after `overnight resume`"
+        )
     for note in found["notes"]:
         out.print(f"· {note}")
     for problem in found["problems"]:
@@ -101,4 +82,7 @@ def _about(tokens: dict[str, int]) -> str:
 
 
 def _time(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * _MINUTES:.0f} min"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    minutes = hours * _MINUTES
+    return f"{minutes:.0f} min" if minutes >= 1 else "under a minute"

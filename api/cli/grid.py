@@ -1,5 +1,6 @@
 """A parameter grid: models by values become the labelled models of a submission. Pure."""
 
+import difflib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -7,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.errors import InvalidRequestError
-from app.domain.prompt import ModelRef
+from app.domain.prompt import ModelRef, Params
 from app.pipeline.variants import read_params
 from app.providers import registry
 
 _LABEL_CHARS_MAX = 100
+#: A vendor's own parameters are inside `extra`.
+_NAMES = (*Params.__struct_fields__, "max_completion_tokens")
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -31,10 +34,11 @@ def expand(models: Sequence[Any], grid: Grid) -> Expanded:
     the same are one; both are said. Values over those of a model's own `params`.
 
     Raises:
-        InvalidRequestError: a model's name is none.
+        InvalidRequestError: a model's name is none, or an axis no parameter.
     """
     made = Expanded()
     for name, values in grid.items():
+        _check_name(name)
         if len(_distinct(values)) == 1:
             made.notes.append(f"grid.{name} has one value: it compares nothing")
     seen: dict[str, str] = {}
@@ -44,6 +48,14 @@ def expand(models: Sequence[Any], grid: Grid) -> Expanded:
         for values in itertools.product(*axes.values()):
             _add(made, seen, model, dict(zip(axes, values, strict=True)), axes)
     return made
+
+
+def _check_name(name: str) -> None:
+    if name in _NAMES:
+        return
+    near = difflib.get_close_matches(name, _NAMES, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else "; there are " + ", ".join(_NAMES)
+    raise InvalidRequestError(f"grid.{name}: is no parameter{hint}", param=f"grid.{name}")
 
 
 def _axes_for(

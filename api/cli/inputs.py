@@ -3,36 +3,18 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from api.cli.failure import ExitCode, Failure
+from api.cli.flags import Flags
 
 #: What is larger than this goes through `POST /v1/files`.
 INLINE_BYTES_MAX = 1024 * 1024
 STDIN = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """The flags of `submit` that say something about the batch; None and empty ones say nothing."""
-
-    name: str | None = None
-    mode: str | None = None
-    model: Sequence[str] | None = None
-    judge: Sequence[str] | None = None
-    criteria: Sequence[str] | None = None
-    allow_self: bool = False
-    blend: str | None = None
-    synthesizer: str | None = None
-    fallback: Sequence[str] | None = None
-    params: str | None = None
-    repeats: int | None = None
-    budget: float | None = None
-    deadline: str | None = None
-    webhook: str | None = None
+#: What `--deadline` says for no deadline at all.
+_NO_DEADLINE = "none"
 
 
 def body_of(flags: Flags, base: dict[str, Any]) -> dict[str, Any]:
@@ -44,19 +26,27 @@ def body_of(flags: Flags, base: dict[str, Any]) -> dict[str, Any]:
         "params": None if flags.params is None else _object(flags.params, "--params"),
         "repeats": flags.repeats,
         "budget_usd": flags.budget,
+        "unpriced": flags.unpriced,
+        "sample": flags.sample,
+        "stop_if_failed_percent": flags.stop_if_failed,
+        "cache": flags.cache or None,
+        "at_most_once": flags.at_most_once or None,
+        "not_before": flags.not_before,
         "deadline": flags.deadline,
+        "priority": flags.priority,
         "webhook": None if flags.webhook is None else {"url": flags.webhook},
+        "metadata": _metadata_of(flags.metadata or ()) or None,
     }
-    body = base | {name: value for name, value in given.items() if value is not None}
-    judge = _judge_of(flags)
-    if judge:
-        body["judge"] = body.get("judge", {}) | judge
-    if flags.blend or flags.synthesizer:
-        body["blend"] = body.get("blend", {}) | _blend_of(flags)
-    if flags.fallback:
-        body["mesh"] = body.get("mesh", {}) | {
-            "fallback": [model_of(one) for one in flags.fallback]
-        }
+    body = base | _given(given)
+    if flags.deadline == _NO_DEADLINE:
+        body["deadline"] = None
+    for field, nested in (
+        ("judge", _judge_of(flags)),
+        ("blend", _blend_of(flags)),
+        ("mesh", _mesh_of(flags)),
+    ):
+        if nested:
+            body[field] = (body.get(field) or {}) | nested
     if "mode" not in body:
         body["mode"] = _mode_for(body)
     if not body.get("models"):
@@ -64,22 +54,49 @@ def body_of(flags: Flags, base: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _judge_of(flags: Flags) -> dict[str, Any]:
-    judge: dict[str, Any] = {}
-    if flags.judge:
-        judge["judges"] = [model_of(text) for text in flags.judge]
-    if flags.criteria:
-        judge["criteria"] = list(flags.criteria)
-    if flags.allow_self:
-        judge["allow_self"] = True
-    return judge
+    return _given(
+        {
+            "judges": [model_of(text) for text in flags.judge or ()] or None,
+            "criteria": list(flags.criteria or ()) or None,
+            "allow_self": flags.allow_self or None,
+        }
+    )
 
 
 def _blend_of(flags: Flags) -> dict[str, Any]:
-    blend: dict[str, Any] = {} if flags.blend is None else {"strategy": flags.blend}
-    if flags.synthesizer is not None:
-        blend["synthesizer"] = model_of(flags.synthesizer)
-    return blend
+    return _given(
+        {
+            "strategy": flags.blend,
+            "synthesizer": None if flags.synthesizer is None else model_of(flags.synthesizer),
+            "layers": flags.layers,
+            "samples": flags.samples,
+            "min_candidates": flags.min_candidates,
+        }
+    )
+
+
+def _mesh_of(flags: Flags) -> dict[str, Any]:
+    return _given(
+        {
+            "fallback": [model_of(text) for text in flags.fallback or ()] or None,
+            "strategy": flags.mesh_strategy,
+        }
+    )
+
+
+def _metadata_of(pairs: Sequence[str]) -> dict[str, str]:
+    metadata = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise Failure(f"--metadata: {pair!r} is no key=value", ExitCode.USAGE)
+        metadata[key] = value
+    return metadata
 
 
 def _mode_for(body: dict[str, Any]) -> str:

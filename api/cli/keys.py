@@ -9,9 +9,10 @@ import typer
 
 from api.cli.client import connect
 from api.cli.failure import ExitCode, Failure
+from api.cli.keys_import import import_keys
 from api.cli.output import show_json, show_table
 
-group = typer.Typer(help="Provider keys: set, list, check, remove.", no_args_is_help=True)
+group = typer.Typer(help="Provider keys: set, list, check, remove, import.", no_args_is_help=True)
 
 Provider = Annotated[str, typer.Argument(help="Such as openai, or custom:<name>.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -21,6 +22,9 @@ _PATH = "/v1/settings/keys"
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(group, name="keys")
+
+
+group.command("import")(import_keys)
 
 
 @group.command("set")
@@ -34,7 +38,10 @@ def set_key(  # noqa: PLR0913 - a flag is a parameter
     in_flight: Annotated[int | None, typer.Option(help="Calls at a time at most.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set a provider's key, asked for or read from standard input, and its limits."""
+    """Set a provider's key, asked for or read from standard input, and its limits.
+
+    Example: overnight keys set openai --rpm 500
+    """
     body: dict[str, Any] = {}
     if base_url is not None:
         body["base_url"] = base_url
@@ -50,7 +57,10 @@ def set_key(  # noqa: PLR0913 - a flag is a parameter
 
 @group.command("list")
 def list_keys(*, as_json: AsJson = False) -> None:
-    """List the providers that have a key, with its last characters."""
+    """List the providers that have a key, with its last characters.
+
+    Example: overnight keys list --json
+    """
     with connect() as client:
         found = list(client.get(_PATH)["data"])
     _show(found, as_json=as_json)
@@ -58,7 +68,10 @@ def list_keys(*, as_json: AsJson = False) -> None:
 
 @group.command("check")
 def check_key(provider: Provider, *, as_json: AsJson = False) -> None:
-    """Ask the provider whether it accepts the key; nothing is bought."""
+    """Ask the provider whether it accepts the key; nothing is bought.
+
+    Example: overnight keys check anthropic
+    """
     with connect() as client:
         answer = client.post(f"{_path(provider)}/check")
     if as_json:
@@ -71,7 +84,10 @@ def check_key(provider: Provider, *, as_json: AsJson = False) -> None:
 
 @group.command("remove")
 def remove_key(provider: Provider) -> None:
-    """Delete a provider's key; calls that wait for it fail."""
+    """Delete a provider's key; calls that wait for it fail.
+
+    Example: overnight keys remove groq
+    """
     with connect() as client:
         client.delete(_path(provider))
     print(f"{provider}: removed")

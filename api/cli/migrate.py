@@ -19,6 +19,8 @@ def migrate() -> None:
     """Bring the store to this version's schema.
 
     What a release runs before its processes start.
+
+    Example: overnight migrate
     """
     settings = load_settings()
     configure_logging(settings)

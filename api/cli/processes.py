@@ -16,17 +16,25 @@ def up() -> None:
     """Run everything on this machine.
 
     API, workers and scheduler, with an embedded broker unless REDIS_URL names another.
+
+    Example: overnight up
     """
     _become("workers.up")
 
 
 def worker() -> None:
-    """Run one worker: it makes the calls."""
+    """Run one worker: it makes the calls.
+
+    Example: overnight worker
+    """
     _become("workers.worker")
 
 
 def scheduler() -> None:
-    """Run the scheduler: it finds what was lost."""
+    """Run the scheduler: it finds what was lost.
+
+    Example: overnight scheduler
+    """
     _become("workers.scheduler")
 
 

@@ -37,6 +37,8 @@ def rotate_keys(
     """Wrap every account's data key by the first master key.
 
     Work goes on meanwhile. Cut short, it goes on where it was when it is run again.
+
+    Example: overnight rotate-keys
     """
     settings = load_settings()
     configure_logging(settings)

@@ -27,7 +27,10 @@ def api(
         int | None, typer.Option(hidden=True, help="A socket that listens already.")
     ] = None,
 ) -> None:
-    """Run the HTTP API."""
+    """Run the HTTP API.
+
+    Example: overnight api
+    """
     settings = load_settings()
     configure_logging(settings)
     config = uvicorn.Config(

@@ -9,9 +9,9 @@ import typer
 
 from api.cli.client import SUBMIT_TIMEOUT_S, Client, connect
 from api.cli.failure import ExitCode, Failure
+from api.cli.flags import Flags, takes_flags
 from api.cli.inputs import (
     STDIN,
-    Flags,
     body_of,
     is_large,
     jobs_of_lines,
@@ -26,7 +26,6 @@ _UPLOAD_NAME = "prompts.jsonl"
 #: Files of prompts that only the API reads.
 _TABLES = (".csv", ".parquet")
 
-Many = list[str] | None
 Source = Annotated[
     str | None,
     typer.Argument(
@@ -36,34 +35,7 @@ Source = Annotated[
         ".yaml or .json file is a whole batch or sweep (docs/sweeps.md); flags go over it.",
     ),
 ]
-Prompts = Annotated[Many, typer.Option(help="A prompt; may be repeated.")]
-Models = Annotated[
-    Many,
-    typer.Option(
-        help='provider/model, or JSON: {"model": …, "params": {…}, "label": …}; may be repeated.'
-    ),
-]
-Mode = Annotated[
-    str | None,
-    typer.Option(help="chat, compare, judge, blend or mesh; by default what the rest implies."),
-]
-Blend = Annotated[
-    str | None,
-    typer.Option(help="Fuse the answers: consensus, council, best_of, chain, moa or self_moa."),
-]
-Synthesizer = Annotated[str | None, typer.Option(help="Who fuses them; as --model.")]
-Fallback = Annotated[
-    Many, typer.Option(help="A model to try where the first does not answer; as --model.")
-]
-Judges = Annotated[Many, typer.Option(help="A model that judges; as --model.")]
-Criteria = Annotated[Many, typer.Option(help="What answers are judged by; may be repeated.")]
-AllowSelf = Annotated[bool, typer.Option("--allow-self", help="Let a model judge its own answers.")]
-Params = Annotated[str | None, typer.Option(help="Parameters of every call, as JSON.")]
-Repeats = Annotated[int | None, typer.Option(help="Answers per prompt and model.")]
-Budget = Annotated[float | None, typer.Option(help="Spend no more than these dollars.")]
-Deadline = Annotated[str | None, typer.Option(help="A span such as 24h, or a moment.")]
-Webhook = Annotated[str | None, typer.Option(help="A URL to tell when it is done.")]
-Name = Annotated[str | None, typer.Option(help="What to call it.")]
+Prompts = Annotated[list[str] | None, typer.Option(help="A prompt; may be repeated.")]
 Key = Annotated[str | None, typer.Option(help="The same key and input is the same batch.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Watch it until it ends.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the batch as JSON.")]
@@ -74,31 +46,24 @@ def add_to(app: typer.Typer) -> None:
     app.command()(submit)
 
 
-def submit(  # noqa: PLR0913 - a flag is a parameter
+@takes_flags
+def submit(
     source: Source = None,
     *,
     prompt: Prompts = None,
-    model: Models = None,
-    mode: Mode = None,
-    judge: Judges = None,
-    criteria: Criteria = None,
-    allow_self: AllowSelf = False,
-    blend: Blend = None,
-    synthesizer: Synthesizer = None,
-    fallback: Fallback = None,
-    params: Params = None,
-    repeats: Repeats = None,
-    budget: Budget = None,
-    deadline: Deadline = None,
-    webhook: Webhook = None,
-    name: Name = None,
+    flags: Flags,
     idempotency_key: Key = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Submit a batch of prompts."""
-    how = (judge, criteria, allow_self, blend, synthesizer, fallback)
-    flags = Flags(name, mode, model, *how, params, repeats, budget, deadline, webhook)
+    """Submit a batch of prompts.
+
+    Prints its id. With --wait it ends as `watch` does, by what came of the batch: 5 if jobs
+    failed, 6 if it expired, 7 if it was cancelled.
+
+    Example: overnight submit prompts.jsonl --model openai/gpt-5.2 --model groq/llama-3.3-70b
+    --judge google/gemini-3.1-pro --criteria correct --budget 5 --wait
+    """
     with connect() as client:
         body = make_body(client, source, prompt or [], flags)
         batch = send(client, body, idempotency_key)

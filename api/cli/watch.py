@@ -15,6 +15,12 @@ from api.cli.output import about_dollars, console, dollars, note, show_json, spa
 Batch = dict[str, Any]
 
 CLOSED = frozenset({"completed", "failed", "expired", "cancelled"})
+#: How a command ends that watched a batch which did not complete.
+_CODES = {
+    "failed": ExitCode.FAILED,
+    "expired": ExitCode.EXPIRED,
+    "cancelled": ExitCode.CANCELLED,
+}
 POLL_S = 0.5
 #: A batch that takes the night need not be asked about twice a second.
 POLL_LATER_S = 2.0
@@ -35,21 +41,29 @@ def watch(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="End with the batch as JSON.")] = False,
 ) -> None:
-    """Watch a batch until it ends.
+    """Watch a batch until it ends, or until its sample is done.
 
-    Fails if it did not complete.
+    Ends with 0 if it completed and no job failed, 5 if some did, 1 if the batch failed, 6 if it
+    expired, 7 if it was cancelled.
+
+    Example: overnight watch batch_01m8ac --json
     """
     with connect() as client:
         end_with(follow(client, batch_id), as_json=as_json)
 
 
+def _rests(batch: Batch) -> bool:
+    """Whether nothing more comes of itself: it is closed, or waits for who looks at its sample."""
+    return batch["state"] in CLOSED or (batch["waiting_on"] or {}).get("reason") == "sample"
+
+
 def follow(client: Client, batch_id: str, sleep: Callable[[float], None] = time.sleep) -> Batch:
-    """Show a batch's progress until it is closed; the batch as it is then."""
+    """Show a batch's progress until it is closed, or its sample done; the batch as it is then."""
     started = time.monotonic()
     batch: Batch = client.get(f"/v1/batches/{batch_id}")
     with _view() as show:
         show(batch)
-        while batch["state"] not in CLOSED:
+        while not _rests(batch):
             is_late = time.monotonic() - started > _LATER_AFTER_S
             sleep(POLL_LATER_S if is_late else POLL_S)
             batch = _get(client, batch_id, sleep)
@@ -58,14 +72,26 @@ def follow(client: Client, batch_id: str, sleep: Callable[[float], None] = time.
 
 
 def end_with(batch: Batch, *, as_json: bool) -> None:
-    """Print a closed batch, and fail unless it completed."""
+    """Print a batch that was followed to its end, and fail unless all went well.
+
+    Raises:
+        Failure: it did not complete, or jobs of it failed; with the exit code that says which.
+    """
     if as_json:
         show_json(batch)
-    else:
+    elif batch["state"] in CLOSED:
         print(summary_of(batch))
-    if batch["state"] != "completed":
+    else:
+        print(f"{batch['id']}: {words_of(batch)}")
+    if batch["state"] in _CODES:
         why = f" ({batch['ending']})" if batch["ending"] else ""
-        raise Failure(f"{batch['id']} is {batch['state']}{why}")
+        raise Failure(f"{batch['id']} is {batch['state']}{why}", _CODES[batch["state"]])
+    if failed := batch["counts"]["jobs"]["failed"]:
+        raise Failure(
+            f"{failed} of its jobs failed: `overnight results {batch['id']}` says why, and "
+            f"`overnight retry {batch['id']}` runs them again",
+            ExitCode.JOBS_FAILED,
+        )
 
 
 def summary_of(batch: Batch) -> str:

@@ -12,7 +12,8 @@ from api.v1.submission import SUBMIT_BYTES_MAX, read_submission
 from api.views import BatchPage
 from app.accounts.api_keys import Principal
 from app.pipeline import control
-from app.pipeline.estimate import Estimate, estimate
+from app.pipeline.estimate import estimate
+from app.pipeline.estimated import Estimate
 from app.pipeline.retry import retry
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit

@@ -25,7 +25,7 @@ _SETTLE = """
 WITH c AS MATERIALIZED (
   SELECT batch.id AS batch_id, d.* FROM
     {rows(id text, reserved bigint, spent bigint, unpriced int, unknowns int, duplicate bigint,
-          closed int)}
+          wasted bigint, closed int, succeeded int, failed int)}
   {join} batch ON batch.id = d.id
   ORDER BY batch.id {lock}
 )
@@ -36,24 +36,36 @@ UPDATE batch SET reserved_nanos = reserved_nanos - c.reserved,
   unpriced_calls = unpriced_calls + c.unpriced,
   unknown_attempts = unknown_attempts + c.unknowns,
   possible_duplicate_nanos = possible_duplicate_nanos + c.duplicate,
-  calls_closed = calls_closed + c.closed
+  wasted_nanos = wasted_nanos + c.wasted,
+  calls_closed = calls_closed + c.closed, jobs_succeeded = jobs_succeeded + c.succeeded,
+  jobs_failed = jobs_failed + c.failed
 FROM c WHERE batch.id = c.batch_id
 RETURNING batch.id, CASE WHEN batch.spent_nanos > batch.cap_nanos THEN 1 ELSE 0 END,
-  batch.ending, batch.first_left
+  batch.ending, batch.first_left,
+  jobs_total - jobs_succeeded - jobs_failed - jobs_cancelled - jobs_expired, jobs_total - sample,
+  batch.jobs_total, batch.account_id
 """
+
+_TOTALS = (
+    "reserved", "spent", "unpriced", "unknowns", "duplicate", "wasted", "closed", "succeeded",
+    "failed",
+)  # fmt: skip
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What the end of one attempt means for its batch's budget; amounts in nanodollars.
+    """What the end of attempts means for their batch's budget; amounts in nanodollars.
 
     Attributes:
         batch_id: whose budget.
-        reserved_nanos: what was reserved for the attempt, and no longer is.
-        spent_nanos: what it cost; 0 if nothing was bought, or at no known price.
-        unpriced_calls: 1 if something was bought at no known price.
-        unknown_attempts: 1 if nobody will ever know whether something was bought.
-        possible_duplicate_nanos: what such an attempt may have cost.
-        calls_closed: 1 if its call is done.
+        reserved_nanos: what was reserved for them, and no longer is.
+        spent_nanos: what they cost; 0 if nothing was bought, or at no known price.
+        unpriced_calls: how many bought something at no known price.
+        unknown_attempts: of how many nobody will ever know whether something was bought.
+        possible_duplicate_nanos: what those may have cost.
+        wasted_nanos: what of `spent_nanos` bought answers that could not be read.
+        calls_closed: how many calls are done.
+        jobs_succeeded: how many jobs ended with their call, and succeeded.
+        jobs_failed: how many jobs ended with their call, and failed.
     """
 
     batch_id: str
@@ -62,7 +74,28 @@ class Settlement(msgspec.Struct, frozen=True):
     unpriced_calls: int = 0
     unknown_attempts: int = 0
     possible_duplicate_nanos: int = 0
+    wasted_nanos: int = 0
     calls_closed: int = 0
+    jobs_succeeded: int = 0
+    jobs_failed: int = 0
+
+
+class Left(NamedTuple):
+    """What a batch still has to do.
+
+    Attributes:
+        jobs: how many are open.
+        ending: why it ends early, if it does.
+        jobs_beyond_sample: how many are not of its sample; None if it has none.
+        jobs_total: how many it has in all.
+        account_id: whose it is.
+    """
+
+    jobs: int
+    ending: str | None
+    jobs_beyond_sample: int | None
+    jobs_total: int
+    account_id: str
 
 
 def reserve(tx: Tx, store: Store, batch_id: str, amount_nanos: int) -> bool:
@@ -80,29 +113,27 @@ class Settled(NamedTuple):
     Attributes:
         overrun: the batches that have now spent more than their cap.
         first_left: of batches that count their first calls, how many have not ended before.
+        left: of batches of which jobs ended, what there still is to do.
     """
 
     overrun: list[str]
     first_left: dict[str, int]
+    left: dict[str, Left]
 
 
 def settle_many(tx: Tx, store: Store, settlements: Iterable[Settlement]) -> Settled:
     """Move a group's reservations to what was really spent, batches locked in order of id."""
     totals: dict[str, list[int]] = {}
     for one in settlements:
-        total = totals.setdefault(one.batch_id, [0] * 6)
-        total[0] += one.reserved_nanos
-        total[1] += one.spent_nanos
-        total[2] += one.unpriced_calls
-        total[3] += one.unknown_attempts
-        total[4] += one.possible_duplicate_nanos
-        total[5] += one.calls_closed
+        total = totals.setdefault(one.batch_id, [0] * len(_TOTALS))
+        for place, amount in enumerate(msgspec.structs.astuple(one)[1:]):
+            total[place] += amount
     if not totals:
-        return Settled([], {})
-    names = ("reserved", "spent", "unpriced", "unknowns", "duplicate", "closed")
-    rows = [{"id": id_, **dict(zip(names, total, strict=True))} for id_, total in totals.items()]
+        return Settled([], {}, {})
+    rows = [{"id": id_, **dict(zip(_TOTALS, total, strict=True))} for id_, total in totals.items()]
     settled = tx.fast(store.sql(_SETTLE), {"rows": msgspec.json.encode(rows).decode()})
     return Settled(
-        sorted(batch_id for batch_id, is_over, _, _ in settled if is_over),
-        {batch_id: left for batch_id, _, ending, left in settled if left and ending is None},
+        sorted(row[0] for row in settled if row[1]),
+        {row[0]: row[3] for row in settled if row[3] and row[2] is None},
+        {row[0]: Left(row[4], row[2], *row[5:]) for row in settled if any(totals[row[0]][-2:])},
     )

@@ -55,13 +55,13 @@ FROM batch LEFT JOIN (
 WHERE batch.held_nanos <> COALESCE(e.held, 0)
 ORDER BY batch.id LIMIT :limit
 """
-#: Law 1: what a batch has spent is what its calls cost.
+#: Law 1: what a batch has spent is what its calls cost, and what answers did that nobody could read.
 _SPENT = """
-SELECT batch.id, batch.spent_nanos, u.cost
+SELECT batch.id, batch.spent_nanos, u.cost, batch.wasted_nanos
 FROM batch LEFT JOIN (
   SELECT batch_id, SUM(COALESCE(cost_nanos, 0)) AS cost FROM usage GROUP BY batch_id
 ) u ON u.batch_id = batch.id
-WHERE batch.spent_nanos <> COALESCE(u.cost, 0)
+WHERE batch.spent_nanos <> COALESCE(u.cost, 0) + batch.wasted_nanos
 ORDER BY batch.id LIMIT :limit
 """
 #: Law 2: a closed batch holds nothing.

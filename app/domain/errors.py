@@ -28,6 +28,8 @@ A class's docstring is its default message.
 
 from typing import ClassVar
 
+from app.domain.completion import Usage
+
 
 class AppError(Exception):
     """Something went wrong."""
@@ -108,6 +110,7 @@ class ProviderError(AppError):
         reason: one machine-readable word, stored with the attempt.
         status_code: the HTTP status, if there was an answer.
         request_id: the provider's own id of the request, if it told one.
+        usage: what it says it used all the same, and will want to be paid for.
     """
 
     def __init__(
@@ -122,6 +125,7 @@ class ProviderError(AppError):
         self.reason = reason
         self.status_code = status_code
         self.request_id = request_id
+        self.usage: Usage | None = None
 
 
 class ProviderRateLimitedError(ProviderError):

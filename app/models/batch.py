@@ -84,6 +84,7 @@ class Batch(Table, table=True):
     unpriced_calls: int = 0
     unknown_attempts: int = 0
     possible_duplicate_nanos: int = Field(default=0, sa_type=Nanos)
+    wasted_nanos: int = Field(default=0, sa_type=Nanos)  # of `spent_nanos`, on unreadable answers
 
     @property
     def jobs_closed(self) -> int:

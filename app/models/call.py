@@ -96,6 +96,7 @@ class Attempt(Table, table=True):
     message: str | None = Field(default=None, sa_type=LongText)
     request_id: str | None = Field(default=None, sa_type=LongText)
     latency_ms: int | None = None
+    cost_nanos: int | None = Field(default=None, sa_type=Nanos)  # also of an unreadable answer
 
 
 class StoredCompletion(Table, table=True):

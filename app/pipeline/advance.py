@@ -24,11 +24,12 @@ from app.pipeline.calls import (
     BatchContext,
     Inserted,
     JobCalls,
-    insert_calls,
+    insert_rounds,
     load_context,
+    make_rounds,
 )
 from app.pipeline.counting import JOB_END, count_jobs
-from app.pipeline.record import hint_jobs
+from app.pipeline.hints import hint_jobs
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
 
@@ -200,7 +201,11 @@ def _apply(
     store = services.store
     batch = context.batch
     rounds = [one.next for one in decisions if one.next is not None]
-    made = insert_calls(tx, store, context, rounds, store.now(tx)) if rounds else _NO_CALLS
+    made = (
+        insert_rounds(tx, store, context, make_rounds(context, rounds, store.now(tx)))
+        if rounds
+        else _NO_CALLS
+    )
     rows = [_job_row(one, made.cached[one.job.id]) for one in decisions]
     tx.fast(store.sql(_SET_JOBS), {"rows": _encode(rows)})
     _insert_outcomes(tx, store, decisions)

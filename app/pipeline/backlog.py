@@ -1,12 +1,9 @@
 """The backlog: where calls wait, over all lanes and batches, and from when on they are due."""
 
 import msgspec
-import sqlalchemy as sa
-from sqlmodel import col, select
 
 from app.db import Commit, Store
-from app.domain.states import BatchState, Billed, LaneState
-from app.models import Backlog, Batch, Lane
+from app.domain.states import Billed
 
 _NEXT_DUE = """
 SELECT MIN(due_at) FROM call
@@ -40,7 +37,18 @@ WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND due_at < {aft
 """
 
 
-class Entry(msgspec.Struct, frozen=True):
+#: In the order of `Entry`'s fields.
+_DUE = """
+SELECT backlog.lane_id, backlog.model, backlog.batch_id, backlog.account_id, lane.provider,
+  lane.billed, lane.base_url, lane.rpm, lane.tpm, lane.in_flight, batch.priority,
+  batch.interactive, batch.mode, CASE WHEN backlog.waiting_since IS NULL THEN 0 ELSE 1 END
+FROM backlog JOIN lane ON lane.id = backlog.lane_id JOIN batch ON batch.id = backlog.batch_id
+WHERE backlog.due_at <= {now} AND lane.state = 'open' AND batch.state = 'running'
+  AND batch.ending IS NULL AND NOT batch.paused
+"""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One line of the backlog that is due: where calls wait, and what is known of their batch."""
 
     lane_id: str
@@ -66,36 +74,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 def due_backlog(store: Store) -> list[Entry]:
     """What is due, over all lanes and batches that may send."""
-    with store.read() as session:
-        now = store.now(session)
-        rows = session.exec(
-            select(Backlog, Lane, Batch)
-            .join(Lane, col(Lane.id) == Backlog.lane_id)
-            .join(Batch, col(Batch.id) == Backlog.batch_id)
-            .where(Backlog.due_at <= now, Lane.state == LaneState.OPEN)
-            .where(Batch.state == BatchState.RUNNING, col(Batch.ending).is_(None))
-            .where(sa.not_(col(Batch.paused)))
-        ).all()
-    return [_entry(backlog, lane, batch) for backlog, lane, batch in rows]
-
-
-def _entry(backlog: Backlog, lane: Lane, batch: Batch) -> Entry:
-    return Entry(
-        lane_id=lane.id,
-        model=backlog.model,
-        batch_id=batch.id,
-        account_id=backlog.account_id,
-        provider=lane.provider,
-        billed=Billed(lane.billed),
-        base_url=lane.base_url,
-        rpm=lane.rpm,
-        tpm=lane.tpm,
-        in_flight=lane.in_flight,
-        priority=batch.priority,
-        interactive=batch.interactive,
-        mode=batch.mode,
-        noted=backlog.waiting_since is not None,
-    )
+    with store.read() as reader:
+        rows = reader.select(store.sql(_DUE), len(Entry.__struct_fields__), {})
+    return msgspec.convert(rows, list[Entry], strict=False)
 
 
 def note_wait(store: Store, entry: Entry, why: str | None, *, counts: bool = False) -> None:

@@ -132,10 +132,17 @@ class Inserted(NamedTuple):
     cached: Counter[str]
 
 
-def insert_calls(
-    tx: Tx, store: Store, context: BatchContext, jobs: Sequence[JobCalls], now: datetime
-) -> Inserted:
-    """Write the rounds' calls; announce those that are to be sent, and answer the others."""
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Rounds as they are written: the calls' rows, and the texts of those with their own."""
+
+    jobs: Sequence[JobCalls]
+    calls: list[tuple[Any, ...]]
+    texts: list[tuple[str, str, str, str]]
+
+
+def make_rounds(context: BatchContext, jobs: Sequence[JobCalls], now: datetime) -> Rounds:
+    """Make the rows of rounds that are due `now`; nothing is written yet."""
     calls: list[tuple[Any, ...]] = []
     texts: list[tuple[str, str, str, str]] = []
     for job in jobs:
@@ -150,13 +157,18 @@ def insert_calls(
                 request = CallRequest(planned.messages, planned.params)
                 body = msgspec.json.encode(request).decode()
                 texts.append((call_id, "request", context.batch.id, body))
-    cached: Counter[str] = Counter()
+    return Rounds(jobs, calls, texts)
+
+
+def insert_rounds(tx: Tx, store: Store, context: BatchContext, rounds: Rounds) -> Inserted:
+    """Write rounds; announce the calls that are to be sent, and answer the others."""
+    calls, cached = rounds.calls, Counter[str]()
     if context.batch.cache:
-        calls, cached = _insert_cached(tx, store, context, jobs, calls)
+        calls, cached = _insert_cached(tx, store, context, rounds)
     else:
         store.insert_rows(tx, Call, CALL_COLUMNS, calls)
-    if texts:
-        store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
+    if rounds.texts:
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, rounds.texts)
     lane_at, model_at = CALL_COLUMNS.index("lane_id"), CALL_COLUMNS.index("model")
     queued = {(row[lane_at], row[model_at]) for row in calls}
     announce(
@@ -169,19 +181,15 @@ def insert_calls(
 
 
 def _insert_cached(
-    tx: Tx,
-    store: Store,
-    context: BatchContext,
-    jobs: Sequence[JobCalls],
-    calls: Sequence[tuple[Any, ...]],
+    tx: Tx, store: Store, context: BatchContext, rounds: Rounds
 ) -> tuple[list[tuple[Any, ...]], Counter[str]]:
     """Write calls of a batch with `cache`; answers those to be sent, and counts the others."""
-    keys = [key for job in jobs for key in keys_of(context.asked_by(job))]
+    keys = [key for job in rounds.jobs for key in keys_of(context.asked_by(job))]
     found = find_answers(tx, store, context.batch.account_id, keys)
     queued, answered = [], []
     sources: dict[str, str] = {}
     cached: Counter[str] = Counter()
-    for row, key in zip(calls, keys, strict=True):
+    for row, key in zip(rounds.calls, keys, strict=True):
         source = found.get(key)
         if source is None:
             queued.append((*row, key))
@@ -232,11 +240,5 @@ def announce(tx: Tx, store: Store, rows: Sequence[tuple[str, str, str, str, int]
     if not rows:
         return
     names = ("lane_id", "model", "batch_id", "account_id", "delay_ms")
-    tx.run(
-        store.sql(_ANNOUNCE),
-        {
-            "rows": msgspec.json.encode(
-                [dict(zip(names, row, strict=True)) for row in rows]
-            ).decode()
-        },
-    )
+    named = [dict(zip(names, row, strict=True)) for row in rows]
+    tx.change(store.sql(_ANNOUNCE), {"rows": msgspec.json.encode(named).decode()})

@@ -17,7 +17,8 @@ from app.domain.ids import job_range
 from app.domain.states import CallState, EndReason, JobState, Role
 from app.models import Batch, Job
 from app.pipeline.counting import JOB_END, count_jobs
-from app.pipeline.record import count_down, end_early, hint_ready
+from app.pipeline.hints import hint_ready
+from app.pipeline.record import count_down, end_early
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first
 

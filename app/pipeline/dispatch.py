@@ -10,70 +10,66 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import msgspec
 from sqlmodel import select
 
 from app.billing.budget import reserve
 from app.billing.pricing import price_of
 from app.db import Commit, Store, Tx
-from app.domain.plan import Plan
-from app.domain.prompt import Messages, Params, Prompt
 from app.domain.states import EndReason, Role
-from app.models import Batch, BatchSpec
+from app.models import Batch
 from app.pipeline.backlog import Entry
-from app.pipeline.calls import CallRequest
-from app.pipeline.lanes import params_of
 from app.pipeline.outcomes import ClaimedCall
+from app.pipeline.prepare import Prepared, prepare
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
 
-_CLAIM = """
-WITH c AS MATERIALIZED (
+#: What is claimed of an entry: that which is due, if its lane and this worker may send.
+_DUE = """
   SELECT id FROM call
   WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
     AND due_at <= {now}
     AND EXISTS (SELECT 1 FROM lane WHERE lane.id = :lane AND lane.state = 'open')
     AND EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
-  ORDER BY rank, id LIMIT :n {skip_locked}
-)
-UPDATE call SET state = 'sending', epoch = epoch + 1, worker_id = :worker
-FROM c WHERE call.id = c.id
-RETURNING call.id, call.epoch, call.job_id, call.account_id, call.label, call.role,
+  ORDER BY rank, id LIMIT :n
+"""
+#: A claimed call, in the order of `_claimed`.
+_COLUMNS = """call.id, call.epoch, call.job_id, call.account_id, call.label, call.role,
   call.attempts, call.unknowns, call.crash_count, {age_s(call.waiting_since)}, call.max_tokens,
-  call.tokens_bound, call.worst_nanos, call.rank, call.fail_fast,
-  (SELECT lane.base_url FROM lane WHERE lane.id = :lane),
-  (SELECT provider_key.id FROM provider_key WHERE provider_key.lane_id = :lane)
-"""
-_WRITE_ATTEMPTS = """
-INSERT INTO attempt (call_id, epoch, worker_id, state, started_at, worst_nanos)
-SELECT d.id, d.epoch, :worker, 'sending', {now}, d.worst
-FROM {rows(id text, epoch int, worst bigint)}
-"""
-_TEXTS = """
-SELECT t.owner_id, t.body FROM {rows(id text, kind text)}
-{join} stored_text t ON t.owner_id = d.id AND t.kind = d.kind
-"""
+  call.tokens_bound, call.worst_nanos, call.rank, call.fail_fast"""
+_WIDTH = 15
+_CLAIM = f"""
+WITH c AS MATERIALIZED ({_DUE} {{skip_locked}}),
+u AS (
+  UPDATE call SET state = 'sending', epoch = epoch + 1, worker_id = :worker
+  FROM c WHERE call.id = c.id
+  RETURNING {_COLUMNS}
+),
+a AS (
+  INSERT INTO attempt (call_id, epoch, worker_id, state, started_at, worst_nanos)
+  SELECT u.id, u.epoch, :worker, 'sending', {{now}}, u.worst_nanos FROM u
+)
+SELECT * FROM u ORDER BY u.rank, u.id
+"""  # noqa: S608 - our own words
+#: SQLite writes in one statement what goes to one table, and a row that comes back costs it more
+#: than it holds; so the ids come as one value, and so do the calls.
+_CLAIM_ON_SQLITE = (
+    f"SELECT json_group_array(id) FROM ({_DUE})",  # noqa: S608 - our own words
+    """
+    UPDATE call SET state = 'sending', epoch = epoch + 1, worker_id = :worker
+    WHERE id IN (SELECT value FROM json_each(:ids))
+    """,
+    """
+    INSERT INTO attempt (call_id, epoch, worker_id, state, started_at, worst_nanos)
+    SELECT call.id, call.epoch, :worker, 'sending', {now}, call.worst_nanos
+    FROM json_each(:ids) d CROSS JOIN call ON call.id = d.value
+    """,
+)
+_CLAIMED = f"SELECT {_COLUMNS} FROM json_each(:ids) d CROSS JOIN call ON call.id = d.value"  # noqa: S608
 #: Why a claim found nothing: because there is nothing, or because this may not send.
 _GUARD = """
 SELECT EXISTS (SELECT 1 FROM lane WHERE lane.id = :lane AND lane.state = 'open')
   AND EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
 """
-
-
-#: Where `rank` stands in a claimed row.
-_RANK = 13
-#: Modes whose calls all ask their job's prompt with their variant's parameters.
-_PLAIN_MODES = frozenset({"chat", "compare"})
-
-
-class Prepared(msgspec.Struct):
-    """A claimed call with what it asks and what it may be sent with."""
-
-    call: ClaimedCall
-    messages: Messages
-    params: Params
-    base_url: str | None
-    provider_key_id: str | None
 
 
 class Room(StrEnum):
@@ -108,7 +104,9 @@ def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Clai
             continue
         except _StoppedError:
             return Claim((), Room.STOPPED)
-        return Claim(calls, Room.EXHAUSTED if len(calls) < wanted else None)
+        # What they ask never changes, so it is read when nobody waits for the commit any more.
+        prepared = prepare(store, entry, calls) if calls else []
+        return Claim(prepared, Room.EXHAUSTED if len(calls) < wanted else None)
 
 
 class _StoppedError(Exception):
@@ -123,29 +121,35 @@ class _NoRoomError(Exception):
         self.fits = fits
 
 
-def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -> list[Prepared]:
+def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -> list[ClaimedCall]:
     who = {"lane": entry.lane_id, "worker": worker_id}
     names = {**who, "model": entry.model, "batch": entry.batch_id, "n": wanted}
-    rows = tx.fast(store.sql(_CLAIM), names)
+    rows = _take(tx, store, names)
     if not rows:
         if not tx.fast(store.sql(_GUARD), who)[0][0]:
             raise _StoppedError
         return []
-    rows.sort(key=lambda row: (row[_RANK], row[0]))
     calls = [_claimed(entry, worker_id, row) for row in rows]
-    written = [{"id": one.id, "epoch": one.epoch, "worst": one.worst_nanos} for one in calls]
-    tx.fast(store.sql(_WRITE_ATTEMPTS), {"worker": worker_id, "rows": _json(written)})
-    base_url, key_id = rows[0][-2:]
-    prepared = _prepare(tx, store, entry, calls, base_url=base_url, key_id=key_id)
     worst = sum(one.worst_nanos or 0 for one in calls)
     if not reserve(tx, store, entry.batch_id, worst):
         raise _NoRoomError(_fitting(tx, entry.batch_id, calls))
-    return prepared
+    return calls
+
+
+def _take(tx: Tx, store: Store, names: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    """Take calls and write their attempts; answers the calls, by their rank."""
+    if not store.is_sqlite:
+        return tx.fast(store.sql(_CLAIM), names)
+    find, *changes = map(store.sql, _CLAIM_ON_SQLITE)
+    taken = {**names, "ids": tx.fast(find, names)[0][0]}
+    for change in changes:
+        tx.change(change, taken)
+    return tx.select(store.sql(_CLAIMED), _WIDTH, taken)
 
 
 def _claimed(entry: Entry, worker_id: str, row: Sequence[Any]) -> ClaimedCall:
     (id_, epoch, job, account, label, role, attempts, unknowns, crashes, waited_s, max_tokens,
-     tokens, worst, _, fail_fast, _, _) = row  # fmt: skip
+     tokens, worst, _, fail_fast) = row  # fmt: skip
     return ClaimedCall(
         id_, epoch, job, entry.batch_id, account, entry.lane_id, entry.provider, entry.model,
         label, Role(role), entry.billed, attempts, unknowns, crashes, float(waited_s or 0),
@@ -183,62 +187,3 @@ def _refused(services: Services, entry: Entry) -> Claim:
             end_early(tx, services, [batch.id], EndReason.BUDGET_EXHAUSTED)
             return Claim((), Room.STOPPED)
     return Claim((), Room.BUDGET)
-
-
-def _prepare(
-    tx: Tx,
-    store: Store,
-    entry: Entry,
-    calls: Sequence[ClaimedCall],
-    *,
-    base_url: str | None,
-    key_id: str | None,
-) -> list[Prepared]:
-    """Read what the calls ask: each its own request, or its job's prompt as its variant does."""
-    facts = _facts_of(tx, entry.batch_id)
-    plain = entry.mode in _PLAIN_MODES
-    requests = {} if plain else _texts(tx, store, [one.id for one in calls], "request")
-    prompts = _texts(tx, store, sorted({one.job_id for one in calls}), "prompt")
-    prepared = []
-    for one in calls:
-        one.at_most_once = facts.at_most_once
-        body = requests.get(one.id)
-        request = msgspec.json.decode(body, type=CallRequest) if body else None
-        messages = request.messages if request else None
-        if messages is None:
-            messages = msgspec.json.decode(prompts[one.job_id], type=Prompt).messages
-        params = request.params if request else facts.params[one.role, one.label]
-        prepared.append(Prepared(one, messages, params, base_url, key_id))
-    return prepared
-
-
-def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
-    wanted = _json([{"id": owner, "kind": kind} for owner in owners])
-    return {row[0]: row[1] for row in tx.fast(store.sql(_TEXTS), {"rows": wanted})}
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What of a batch never changes, and every claim of it needs."""
-
-    at_most_once: bool
-    params: Mapping[tuple[Role, str], Params]
-
-
-_facts: dict[str, _Facts] = {}
-_FACTS_KEPT = 256
-
-
-def _facts_of(tx: Tx, batch_id: str) -> _Facts:
-    known = _facts.get(batch_id)
-    if known is None:
-        plan = msgspec.json.decode(tx.get_one(BatchSpec, batch_id).plan, type=Plan)
-        known = _Facts(tx.get_one(Batch, batch_id).at_most_once, params_of(plan))
-        if len(_facts) >= _FACTS_KEPT:
-            _facts.clear()
-        _facts[batch_id] = known
-    return known
-
-
-def _json(rows: object) -> str:
-    return msgspec.json.encode(rows).decode()

@@ -14,68 +14,34 @@ from sqlmodel import Session
 
 from app.billing.pricing import price_of
 from app.domain.completion import Usage
+from app.domain.money import dollars_to_nanos
 from app.domain.plan import Plan
 from app.domain.prompt import ModelRef, Prompt
+from app.domain.spec import BatchBody
 from app.domain.states import Billed, Role
 from app.models import Lane
 from app.modes.registry import mode_for
 from app.pipeline.account_plan import account_plan
 from app.pipeline.context import Windows, rules_of, windows_of
 from app.pipeline.doubts import (
-    Problem,
     lane_problems,
     length_problems,
     money_problems,
     notes_on,
     time_problems,
 )
+from app.pipeline.estimated import Estimate, ModelEstimate, SampleEstimate
 from app.pipeline.habits import Habits, Range, added, habits_of
 from app.pipeline.lanes import lanes_for, variants_of
 from app.pipeline.lines import Spool, spool_lines
 from app.pipeline.rehearsal import Asked, mean_prompt, rehearse, tokens_of
+from app.pipeline.saved import Saved, context_of, saved_calls
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission
 from app.pipeline.worst import batch_worst_nanos
 
 _INPUT_LOW, _INPUT_HIGH = 0.7, 1.5
 _S_PER_MINUTE, _S_PER_HOUR = 60, 3600
-
-
-class ModelEstimate(msgspec.Struct, frozen=True):
-    """What one model is asked in one role; `cost_nanos` is null where no price is known."""
-
-    model: str
-    role: str
-    billed: str
-    calls: int
-    input_tokens: Range
-    output_tokens: Range
-    cost_nanos: Range | None
-    answers_seen: int
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """What a submission would come to.
-
-    `calls` are those of a run in which nothing fails, `calls_max` what there may be at most.
-    `hours` is how long the slowest lane, of provider `slowest`, needs at its limits.
-    """
-
-    jobs: int
-    calls: int
-    calls_max: int
-    input_tokens: Range
-    output_tokens: Range
-    cost_nanos: Range
-    byok_nanos: Range
-    credits_nanos: Range
-    cost_is_complete: bool
-    worst_nanos: int
-    hours: float
-    slowest: str | None
-    models: list[ModelEstimate]
-    problems: list[Problem]
-    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +52,7 @@ class _Known:
     lanes: Mapping[str, Lane]
     habits: Habits
     max_tokens_default: int | None
+    saved: Saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +62,7 @@ class _Sizes:
     jobs: int
     tokens: int  # of all prompts, estimated
     tokens_max: int
-    sample: Prompt
+    prompts: list[Prompt]  # some of them
     twins: int
     windows: Windows  # that have counted every prompt
 
@@ -121,7 +88,7 @@ def estimate(services: Services, submission: Submission) -> Estimate:
 
 def _sizes_of(spool: Spool, windows: Windows) -> _Sizes:
     tokens, sample, seen = 0, list[Prompt](), set[int]()
-    # Every so manieth is kept, a thousand at most, to find one of mean length.
+    # Every so manieth is kept, a thousand at most, to stand for all of them.
     every = spool.count // 1000 + 1
     for number, (custom_id, body) in enumerate(spool.rows()):
         prompt = msgspec.json.decode(body, type=Prompt)
@@ -132,7 +99,7 @@ def _sizes_of(spool: Spool, windows: Windows) -> _Sizes:
         if number % every == 0:
             sample.append(prompt)
     twins = spool.count - len(seen)
-    return _Sizes(spool.count, tokens, spool.input_tokens, mean_prompt(sample), twins, windows)
+    return _Sizes(spool.count, tokens, spool.input_tokens, sample, twins, windows)
 
 
 def _estimate(
@@ -142,10 +109,22 @@ def _estimate(
     lanes = lanes_for(session, account_id, [one.variant.ref.provider for one in variants_of(plan)])
     habits = habits_of(session, account_id)
     asked = rehearse(
-        plan, sizes.sample, lambda call: habits.of(call.ref, call.role).output_tokens.expected
+        plan,
+        mean_prompt(sizes.prompts),
+        lambda call: habits.of(call.ref, call.role).output_tokens.expected,
     )
     default = services.settings.max_tokens_default if body.budget_usd is not None else None
-    models = _models(asked, _Known(sizes, lanes, habits, default))
+    cap_nanos = None if body.budget_usd is None else dollars_to_nanos(body.budget_usd)
+    asked_with = context_of(
+        account_id,
+        body,
+        plan,
+        lanes,
+        cap_nanos=cap_nanos,
+        max_tokens_default=services.settings.max_tokens_default,
+    )
+    saved = saved_calls(services.store, account_id, plan, sizes.prompts, asked_with)
+    models = _models(asked, _Known(sizes, lanes, habits, default, saved))
     priced = [one for one in models if one.cost_nanos is not None]
     worst = _worst(services, plan, sizes)
     cost = _costs(priced, None).capped(worst)
@@ -166,6 +145,7 @@ def _estimate(
         models=models,
         problems=lane_problems(session, account_id, plan, lanes, body),
         notes=notes_on(plan, sizes.twins),
+        sample=_sample(body, sizes.jobs, models, cost),
     )
     made.problems.extend(
         money_problems(
@@ -196,8 +176,16 @@ def _models(asked: list[Asked], known: _Known) -> list[ModelEstimate]:
             for one in calls
         ).times(sizes.jobs)
         count = len(calls) * sizes.jobs
+        cached = 0
+        if role is Role.CANDIDATE:
+            cached = min(round(known.saved.calls.get(model, 0) * sizes.jobs), count)
+        sent = count - cached
+        input_tokens, output = input_tokens * sent // count, output.share(sent, count)
+        # Of these some may be asked again what they were asked before.
+        surely = 1.0 if role is Role.CANDIDATE else 1 - known.saved.jobs
+        output = Range(int(output.low * surely), output.expected, output.high)
         input_range = Range(
-            int(input_tokens * _INPUT_LOW), input_tokens, int(input_tokens * _INPUT_HIGH)
+            int(input_tokens * _INPUT_LOW * surely), input_tokens, int(input_tokens * _INPUT_HIGH)
         )
         rows.append(
             ModelEstimate(
@@ -207,8 +195,9 @@ def _models(asked: list[Asked], known: _Known) -> list[ModelEstimate]:
                 calls=count,
                 input_tokens=input_range,
                 output_tokens=output,
-                cost_nanos=_cost(ref.provider, ref.model, count, input_range, output),
+                cost_nanos=_cost(ref.provider, ref.model, sent, input_range, output),
                 answers_seen=habit.seen,
+                cached=cached,
             )
         )
     return rows
@@ -225,6 +214,8 @@ def _cost(
     price = price_of(provider, model)
     if price is None:
         return None
+    if calls == 0:
+        return Range(0, 0, 0)
 
     def of(tokens_in: int, tokens_out: int) -> int:
         usage = Usage(input_tokens=tokens_in // calls, output_tokens=tokens_out // calls)
@@ -235,6 +226,17 @@ def _cost(
         of(input_tokens.expected, output_tokens.expected),
         of(input_tokens.high, output_tokens.high),
     )
+
+
+def _sample(
+    body: BatchBody, jobs: int, models: list[ModelEstimate], cost: Range
+) -> SampleEstimate | None:
+    """The part of it that runs first, where a sample is less than all."""
+    sample = body.sample
+    if sample is None or sample >= jobs:
+        return None
+    calls = sum(one.calls for one in models)
+    return SampleEstimate(sample, calls * sample // jobs, cost.share(sample, jobs))
 
 
 def _costs(rows: list[ModelEstimate], billed: Billed | None) -> Range:

@@ -7,6 +7,7 @@ from statistics import fmean, quantiles
 import msgspec
 from sqlmodel import Session, col, select
 
+from app.domain.money import ceil_div
 from app.domain.prompt import ModelRef
 from app.domain.states import Billed, Role
 from app.models import Batch, UsageRow
@@ -36,6 +37,10 @@ class Range(msgspec.Struct, frozen=True):
     def times(self, count: int) -> "Range":
         """As often as that."""
         return Range(self.low * count, self.expected * count, self.high * count)
+
+    def share(self, part: int, whole: int) -> "Range":
+        """So much of it, rounded up."""
+        return Range(*(ceil_div(one * part, whole) for one in (self.low, self.expected, self.high)))
 
 
 def added(ranges: Iterable[Range]) -> Range:

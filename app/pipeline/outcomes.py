@@ -5,7 +5,7 @@ from random import Random
 
 import msgspec
 
-from app.domain.completion import Completion
+from app.domain.completion import Completion, Usage
 from app.domain.errors import (
     MalformedCompletionError,
     OutcomeUnknownError,
@@ -50,6 +50,7 @@ class ClaimedCall(msgspec.Struct):
     worker_id: str
     at_most_once: bool = False
     fail_fast: bool = False
+    single: bool = False  # its job is nothing but this call, and ends with it
     tokens_permitted: int = 0  # what of a token rate its permit was for
 
 
@@ -57,7 +58,8 @@ class Finished(msgspec.Struct):
     """One attempt's end: what happens to the attempt, to its call, and what was bought.
 
     `state` is the call's next state; `delay_s` says when it is due again if that is `queued`.
-    `completion` and its cost are there if the provider answered.
+    `completion` and its cost are there if the provider answered. `wasted` is what it used for
+    an answer that could not be read, and `wasted_nanos` what that costs, None if nobody knows.
     """
 
     call: ClaimedCall
@@ -77,11 +79,23 @@ class Finished(msgspec.Struct):
     completion: Completion | None = None
     cost_nanos: int | None = None
     price_version: str | None = None
+    wasted: Usage | None = None
+    wasted_nanos: int | None = None
 
     @property
     def closes(self) -> bool:
         """Whether the call is done."""
         return self.state is not CallState.QUEUED
+
+    @property
+    def bought(self) -> bool:
+        """Whether the provider will want to be paid, be it for an answer that cannot be read."""
+        return self.completion is not None or self.wasted is not None
+
+    @property
+    def paid_nanos(self) -> int | None:
+        """What the attempt cost; None if nothing was bought, or at no known price."""
+        return self.cost_nanos if self.wasted is None else self.wasted_nanos
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +152,7 @@ def erred(call: ClaimedCall, error: ProviderError, policy: Policy, latency_ms: i
     finished.latency_ms = latency_ms
     finished.status_code = error.status_code
     finished.request_id = error.request_id
+    finished.wasted = error.usage
     return finished
 
 

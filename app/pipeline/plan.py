@@ -1,8 +1,10 @@
 """plan: jobs become calls, a chunk per transaction, so that the first are sent at once."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
+from sqlmodel import Session
 
 from app.db import Commit, Store, Tx
 from app.domain.ids import job_id
@@ -11,8 +13,15 @@ from app.domain.prompt import Prompt
 from app.domain.states import BatchState
 from app.models import Batch
 from app.modes.registry import mode_for
-from app.pipeline.calls import BatchContext, JobCalls, insert_calls, load_context
-from app.pipeline.record import hint_jobs
+from app.pipeline.calls import (
+    BatchContext,
+    JobCalls,
+    Rounds,
+    insert_rounds,
+    load_context,
+    make_rounds,
+)
+from app.pipeline.hints import hint_jobs
 from app.pipeline.services import Services
 from app.pipeline.tell import tell
 from app.queue import Step, send_after_commit
@@ -27,11 +36,16 @@ _TO_PLAN = """
 SELECT job.id, job.position, t.body FROM job
 JOIN stored_text t ON t.owner_id = job.id AND t.kind = 'prompt'
 WHERE job.id BETWEEN :first AND :last AND job.state = 'queued'
-ORDER BY job.id {lock_job}
+ORDER BY job.id
 """
 _START_JOBS = """
 UPDATE job SET state = 'running', round = 1, outstanding = d.n
 FROM {rows(id text, n int)} WHERE job.id = d.id
+"""
+#: The same where all of a range begin with as many calls.
+_START_RANGE = """
+UPDATE job SET state = 'running', round = 1, outstanding = :n
+WHERE id BETWEEN :first AND :last
 """
 #: Not a row of it changes where the batch was cancelled or paused in the meantime, or where
 #: somebody else has planned these jobs.
@@ -50,48 +64,90 @@ class _StoppedError(Exception):
 
 
 def plan(services: Services, batch_id: str) -> int:
-    """Plan every queued job of a batch; answers how many. Safe to run twice at once."""
+    """Plan every queued job of a batch; answers how many. Safe to run twice at once.
+
+    What is to be written is read and made before the transaction, which begins only to write
+    it: it takes effect only if nobody else has planned these jobs meanwhile.
+    """
     planned, chunk = 0, _FIRST_CHUNK
+    context: BatchContext | None = None
     while True:
+        with services.store.read() as session:
+            context = _context(session, services, batch_id, context)
+            made = None if context is None else _make(session, services, context, chunk)
+        if context is None or made is None:
+            return planned
         try:
             with services.store.transaction(Commit.PLAN) as tx:
-                done = _plan_chunk(tx, services, batch_id, chunk)
+                _write(tx, services, context, made)
         except _StoppedError:
             return planned
-        if done == 0:
-            return planned
-        planned += done
+        planned += len(made.rounds.jobs)
         chunk = _CHUNK_SQLITE if services.store.is_sqlite else _CHUNK
 
 
-def _plan_chunk(tx: Tx, services: Services, batch_id: str, chunk: int) -> int:
-    store = services.store
-    batch = tx.get(Batch, batch_id)
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A chunk of jobs, from the `first` to the `last` id, with their calls."""
+
+    first: str
+    last: str
+    rounds: Rounds
+
+
+def _context(
+    session: Session, services: Services, batch_id: str, before: BatchContext | None
+) -> BatchContext | None:
+    """The batch as it is now, while it may be planned; what never changes is read once."""
+    batch = session.get(Batch, batch_id)
     if batch is None or batch.state not in {BatchState.QUEUED, BatchState.RUNNING}:
-        raise _StoppedError
-    first = batch.jobs_total - batch.jobs_queued
-    count = min(chunk, batch.plan_until - first)
+        return None
+    if before is None:
+        return load_context(session, batch, services.settings.max_tokens_default)
+    before.batch = batch
+    return before
+
+
+def _make(session: Session, services: Services, context: BatchContext, chunk: int) -> _Made | None:
+    """The next jobs' calls; None if there are none to plan."""
+    batch = context.batch
+    position = batch.jobs_total - batch.jobs_queued
+    count = min(chunk, batch.plan_until - position)
     if count <= 0:
-        return 0
-    ids = {"first": job_id(batch_id, first), "last": job_id(batch_id, first + count - 1)}
-    jobs = tx.fast(store.sql(_TO_PLAN), ids)
+        return None
+    first, last = job_id(batch.id, position), job_id(batch.id, position + count - 1)
+    statement = services.store.sql(_TO_PLAN)
+    jobs = session.connection().execute(statement, {"first": first, "last": last}).all()
     if len(jobs) != count:
-        raise _StoppedError
-    context = load_context(tx, batch, services.settings.max_tokens_default)
+        return None
     rounds = [_first_round(context, *job) for job in jobs]
-    made = insert_calls(tx, store, context, rounds, store.now(tx))
-    left = {job.job_id: len(job.calls) - made.cached[job.job_id] for job in rounds}
-    counts = [{"id": id_, "n": n} for id_, n in left.items()]
-    tx.run(store.sql(_START_JOBS), {"rows": msgspec.json.encode(counts).decode()})
-    calls, cached = sum(len(job.calls) for job in rounds), made.cached.total()
-    _start_batch(tx, store, batch, {"jobs": count, "calls": calls, "cached": cached})
-    if first == 0:
-        event = batch_event(EventType.BATCH_STARTED, batch_id, store.now(tx))
-        tell(tx, services, batch.account_id, batch_id, event)
-    for provider, lane_id in made.lanes:
+    return _Made(first, last, make_rounds(context, rounds, services.store.now(session)))
+
+
+def _write(tx: Tx, services: Services, context: BatchContext, made: _Made) -> None:
+    store, batch = services.store, context.batch
+    inserted = insert_rounds(tx, store, context, made.rounds)
+    jobs = made.rounds.jobs
+    left = {job.job_id: len(job.calls) - inserted.cached[job.job_id] for job in jobs}
+    _start_jobs(tx, store, made, left)
+    calls, cached = sum(len(job.calls) for job in jobs), inserted.cached.total()
+    _start_batch(tx, store, batch, {"jobs": len(jobs), "calls": calls, "cached": cached})
+    if batch.jobs_queued == batch.jobs_total:
+        event = batch_event(EventType.BATCH_STARTED, batch.id, store.now(tx))
+        tell(tx, services, batch.account_id, batch.id, event)
+    for provider, lane_id in inserted.lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
-    hint_jobs(tx, services, batch_id, batch.mode, [id_ for id_, n in left.items() if n == 0])
-    return len(jobs)
+    hint_jobs(tx, services, batch.id, batch.mode, [id_ for id_, n in left.items() if n == 0])
+
+
+def _start_jobs(tx: Tx, store: Store, made: _Made, left: Mapping[str, int]) -> None:
+    counts = set(left.values())
+    if len(counts) == 1:
+        of_range = {"first": made.first, "last": made.last, "n": counts.pop()}
+        tx.change(store.sql(_START_RANGE), of_range)
+        return
+    rows = msgspec.json.encode([{"id": id_, "n": n} for id_, n in left.items()]).decode()
+    tx.change(store.sql(_START_JOBS), {"rows": rows})
 
 
 def _first_round(context: BatchContext, id_: str, position: int, body: str) -> JobCalls:
@@ -103,6 +159,5 @@ def _first_round(context: BatchContext, id_: str, position: int, body: str) -> J
 
 def _start_batch(tx: Tx, store: Store, batch: Batch, counts: Mapping[str, int]) -> None:
     known = {"batch": batch.id, "queued": batch.jobs_queued}
-    result = tx.run(store.sql(_START_BATCH), {**known, **counts})
-    if result.rowcount == 0:
+    if tx.change(store.sql(_START_BATCH), {**known, **counts}) == 0:
         raise _StoppedError

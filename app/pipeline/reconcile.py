@@ -16,9 +16,10 @@ from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
 from app.pipeline.deliver import is_delivery_due
+from app.pipeline.hints import step_of
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
 from app.pipeline.park import reopen_lanes
-from app.pipeline.record import end_early, record, step_of
+from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
 from app.queue import Step

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from sqlmodel import Session
 
 from app.db import Store, Tx
 from app.domain.errors import UnavailableError
@@ -84,13 +85,16 @@ def keys_of(asked: Sequence[Asked]) -> list[str]:
     return keys
 
 
-def find_answers(tx: Tx, store: Store, account_id: str, keys: Sequence[str]) -> dict[str, str]:
+def find_answers(
+    session: Session, store: Store, account_id: str, keys: Sequence[str]
+) -> dict[str, str]:
     """The account's earlier calls that have an answer, by key."""
     wanted = sorted(set(keys))
     found: dict[str, str] = {}
     for start in range(0, len(wanted), _GROUP):
         rows = _json([{"wanted": key} for key in wanted[start : start + _GROUP]])
-        for row in tx.run(store.sql(_FIND), {"account": account_id, "rows": rows}):
+        values = {"account": account_id, "rows": rows}
+        for row in session.connection().execute(store.sql(_FIND), values):
             if row[1] is not None:
                 found[row[0]] = row[1]
     return found

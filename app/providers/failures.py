@@ -7,9 +7,9 @@ Anthropic's types and error codes (`anthropic.types.shared`, 2.12.0), Google's s
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from app.domain.completion import Completion
+from app.domain.completion import Completion, Usage
 from app.domain.errors import (
     MalformedCompletionError,
     ProviderError,
@@ -21,7 +21,7 @@ from app.domain.errors import (
 from app.domain.redact import redact
 from app.domain.wire import Response
 from app.providers.base import CallInput, CredentialLike, parse_retry_after
-from app.providers.reading import sanitise
+from app.providers.reading import decode_json, sanitise
 from app.providers.told import wait_told
 
 MESSAGE_CHARS_MAX = 500
@@ -160,18 +160,43 @@ def failure_of(response: Response, said: ErrorWords, credential: CredentialLike)
 
 
 def completion_by(
-    read: Callable[[Response, CallInput], Completion], response: Response, call: CallInput
+    read: Callable[[Response, CallInput], Completion],
+    usage_of: Callable[[Any, CallInput, str], Usage],
+    response: Response,
+    call: CallInput,
 ) -> Completion:
     """What `read` finds in a successful response.
 
+    Args:
+        read: reads it.
+        usage_of: reads a vendor's own usage, of an answer that said so much.
+        response: the response.
+        call: what it answers.
+
     Raises:
-        MalformedCompletionError: it finds none; the error says of which response.
+        MalformedCompletionError: it finds none; the error says of which response, and what it
+            used, where the vendor tells.
     """
     try:
         return read(response, call)
     except MalformedCompletionError as error:
         error.status_code, error.request_id = response.status_code, request_id_of(response)
+        error.usage = _usage_told(usage_of, response, call)
         raise
+
+
+def _usage_told(
+    usage_of: Callable[[Any, CallInput, str], Usage], response: Response, call: CallInput
+) -> Usage | None:
+    """The usage that an answer tells which holds nothing else; never one of our estimates."""
+    try:
+        data, _ = decode_json(response.body)
+    except MalformedCompletionError:
+        return None
+    if not isinstance(data, dict):
+        return None
+    usage = usage_of(data.get("usage") or data.get("usageMetadata"), call, "")
+    return None if usage.estimated else usage
 
 
 def request_id_of(response: Response) -> str | None:

@@ -51,7 +51,7 @@ def completion_of(response: Response, call: CallInput) -> Completion:
     Raises:
         MalformedCompletionError: there is none in it.
     """
-    return completion_by(_read, response, call)
+    return completion_by(_read, _usage, response, call)
 
 
 def error_words(body: bytes) -> ErrorWords:

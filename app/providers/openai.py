@@ -124,7 +124,9 @@ class ChatCompletions:
             if inside is None:
                 raise
             # Gateways answer for others, and say what those said.
-            raise failure_of(inside.response, inside.said, credential) from error
+            said = failure_of(inside.response, inside.said, credential)
+            said.usage = error.usage
+            raise said from error
 
     def _auth(self, credential: CredentialLike) -> dict[str, str]:
         return key_header(self.name, credential, "authorization", "Bearer ")

@@ -4,6 +4,7 @@ Facts are from openai-python's own types (3.54.0, `openai.types.responses`).
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from app.domain.completion import Completion, FinishReason, Usage
@@ -12,7 +13,7 @@ from app.domain.prompt import ChosenTool, Message, Params, TextPart, Tool, ToolC
 from app.domain.wire import Request, Response
 from app.providers.base import CallInput, CredentialLike
 from app.providers.draft import Draft, shown
-from app.providers.failures import ErrorWords, failure_of, request_id_of
+from app.providers.failures import ErrorWords, completion_by, failure_of
 from app.providers.openai_answer import error_words
 from app.providers.openai_models import RESPONSES
 from app.providers.reading import (
@@ -85,11 +86,7 @@ class Responses:
         """The completion, as `Adapter.read` says."""
         if not 200 <= response.status_code < 300:  # noqa: PLR2004 - the class of successes
             raise self.failure(response, credential)
-        try:
-            return _read(response, call, credential)
-        except MalformedCompletionError as error:
-            error.status_code, error.request_id = response.status_code, request_id_of(response)
-            raise
+        return completion_by(partial(_read, credential), _usage, response, call)
 
 
 def _body(call: CallInput) -> dict[str, Any]:
@@ -161,7 +158,7 @@ def _choice(choice: ToolChoice) -> str | dict[str, Any]:
     return choice
 
 
-def _read(response: Response, call: CallInput, credential: CredentialLike) -> Completion:
+def _read(credential: CredentialLike, response: Response, call: CallInput) -> Completion:
     data, is_mended = decode_json(response.body)
     if not isinstance(data, dict) or not isinstance(data.get("output"), list):
         reason = "error_in_success" if isinstance(data, dict) and data.get("error") else "no_output"

@@ -33,6 +33,8 @@ def sanitise(text: str) -> tuple[str, bool]:
     NUL and lone surrogates become U+FFFD: PostgreSQL refuses the first, UTF-8 the second.
     """
     clean = text.replace("\0", "\ufffd") if "\0" in text else text
+    if clean.isascii():
+        return clean, clean is not text
     try:
         clean.encode()
     except UnicodeEncodeError:
@@ -132,7 +134,9 @@ def raw_json(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        text = msgspec.json.encode(sanitise_json(value)).decode()
+        text = msgspec.json.encode(value).decode()
+        if "\\u0000" in text:
+            text = msgspec.json.encode(sanitise_json(value)).decode()
     except (OverflowError, ValueError, RecursionError):
         text = json.dumps(sanitise_json(value))
     return text if len(text) <= RAW_CHARS_MAX else None

@@ -104,7 +104,13 @@ def check_extra(provider: str, params: Params, ours: frozenset[str], within: str
         if field in ours:
             path = f"extra.{within}.{field}" if within else f"extra.{field}"
             raise InvalidRequestError(
-                f"{provider} is told this by Overnight itself; use the parameter of that "
-                "name, or repeats for several answers",
+                f"{provider} is told this by Overnight itself{_instead_of(field)}",
                 param=path,
             )
+
+
+def _instead_of(field: str) -> str:
+    """What to use for a field that `extra` may not have."""
+    if field in Params.__struct_fields__ or field == "max_completion_tokens":
+        return "; use the parameter of that name"
+    return "; use repeats for several answers" if field in {"n", "candidateCount"} else ""

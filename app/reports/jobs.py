@@ -91,6 +91,7 @@ def _attempt(attempt: Attempt) -> AttemptView:
         message=attempt.message,
         request_id=attempt.request_id,
         latency_ms=attempt.latency_ms,
+        cost_nanos=attempt.cost_nanos,
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
     )

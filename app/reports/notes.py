@@ -99,6 +99,11 @@ def _about_money(view: ReportView) -> Iterator[str]:
             f"Of {_count(cost.unknown_attempts, 'attempt')} nobody will know whether a provider "
             f"charged for it: possible duplicate spend, {most}, beside what is shown as spent."
         )
+    if cost.wasted_nanos:
+        yield (
+            f"${nanos_to_dollars(cost.wasted_nanos)} of what was spent bought answers that could "
+            "not be read. It is in no model's cost, and no credits were taken for it."
+        )
     if cost.overrun_nanos:
         yield (
             f"${nanos_to_dollars(cost.overrun_nanos)} was spent beyond the budget or the credits, "

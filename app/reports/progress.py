@@ -147,6 +147,7 @@ def cost_view(batch: Batch) -> CostView:
         unpriced_calls=batch.unpriced_calls,
         unknown_attempts=batch.unknown_attempts,
         possible_duplicate_nanos=batch.possible_duplicate_nanos,
+        wasted_nanos=batch.wasted_nanos,
     )
 
 

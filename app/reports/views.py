@@ -72,7 +72,10 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CostView(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch's money. `spent_nanos` leaves out `unpriced_calls`, whose price nobody knows."""
+    """A batch's money. `spent_nanos` leaves out `unpriced_calls`, whose price nobody knows.
+
+    `wasted_nanos` is the part of it that bought answers which could not be read.
+    """
 
     spent_nanos: int
     spent_usd: str
@@ -82,6 +85,7 @@ class CostView(msgspec.Struct, frozen=True, kw_only=True):
     unpriced_calls: int
     unknown_attempts: int
     possible_duplicate_nanos: int
+    wasted_nanos: int = 0
 
 
 class ModelView(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +201,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     request_id: str | None
     latency_ms: int | None
+    cost_nanos: int | None
     started_at: datetime
     finished_at: datetime | None
 

@@ -17,12 +17,13 @@ from pathlib import Path
 import msgspec
 
 from tests.bench.bars import Bar, note, tell
+from tests.bench.doors import measure_ingest
 from tests.bench.harness import STORES, Servers
+from tests.bench.many import measure_long, measure_snapshot, measure_two
 from tests.bench.measures import (
     FULL,
     QUICK,
     Sizes,
-    measure_ingest,
     measure_latency,
     measure_provider,
     measure_speed,
@@ -42,8 +43,12 @@ def stages(servers: Servers, sizes: Sizes) -> dict[str, Stage]:
         for kind in STORES:
             stage = partial(measure_speed, kind, in_flight, servers, sizes)
             named[f"speed_{in_flight}_{kind}"] = stage
+    named["two_workers"] = partial(measure_two, servers, sizes.calls[1024][0] * 2, sizes.rounds)
     for kind in STORES:
-        named[f"ingest_{kind}"] = partial(measure_ingest, kind, servers, sizes)
+        named[f"long_{kind}"] = partial(measure_long, kind, servers, sizes.long_calls, sizes.rounds)
+    named["snapshot"] = partial(measure_snapshot, servers, sizes.snapshot_calls)
+    for kind in STORES:
+        named[f"ingest_{kind}"] = partial(measure_ingest, kind, servers, sizes.ingests)
         named[f"latency_{kind}"] = partial(measure_latency, kind, servers, sizes)
     return named
 

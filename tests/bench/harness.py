@@ -17,7 +17,7 @@ from app.domain.spec import BatchBody
 from app.migrations import upgrade
 from app.models import Account, Batch
 from app.pipeline.lines import jsonl_lines
-from app.pipeline.services import Services, build_services
+from app.pipeline.services import build_services
 from app.pipeline.submit import Submission, submit
 from app.settings import Settings, child_environment
 from app.vault.master import new_fernet_key
@@ -48,9 +48,12 @@ class Servers:
 class System:
     """One installation on an empty store. Use `system()`."""
 
-    def __init__(self, kind: str, servers: Servers, services: Services, directory: Path) -> None:
+    def __init__(
+        self, kind: str, servers: Servers, environment: Mapping[str, str], directory: Path
+    ) -> None:
         self.kind = kind
-        self.services = services
+        self.environment = environment
+        self.services = build_services(Settings.model_validate(environment))
         self.directory = directory
         self._servers = servers
         self.provider = servers.provider
@@ -68,6 +71,17 @@ class System:
             account = tx.get_one(Account, account_id)
             set_provider_key(tx, services.vault, account, setting)
         return account_id
+
+    def new_worker(self) -> str:
+        """A worker that is only in the store, with an hour's lease."""
+        worker_id, store = new_id(Prefix.WORKER), self.services.store
+        statement = store.sql(
+            "INSERT INTO worker (id, host, pid, version, started_at, lease_until) "
+            "VALUES (:id, 'bench', 1, '0', {now}, {after_ms(3600000)})"
+        )
+        with store.transaction() as tx:
+            tx.execute(statement, {"id": worker_id})
+        return worker_id
 
     def submit(self, account_id: str, lines: Iterable[bytes], mode: str = "compare") -> str:
         """Submit the lines of an input file; the batch's id."""
@@ -112,14 +126,14 @@ class System:
         }
         return pids if self.kind == SQLITE else {**pids, "store": [self._servers.postgres.pid]}
 
-    def start_workers(self, count: int, environment: Mapping[str, str]) -> None:
+    def start_workers(self, count: int) -> None:
         """Start worker processes, and wait until all have their place in the store."""
         for number in range(count):
             self.workers.append(
                 Child(
                     [sys.executable, "-m", "workers.worker"],
                     log=self.directory / f"worker-{number}.log",
-                    env=child_environment(**environment),
+                    env=child_environment(**self.environment),
                 )
             )
         if not wait_for(lambda: self._registered() == count, timeout_s=_READY_MAX_S):
@@ -159,9 +173,8 @@ def system(
             "OVERNIGHT_TRUSTED_HOSTS": "127.0.0.0/8",
             "OVERNIGHT_WORKER_IN_FLIGHT": str(in_flight),
         }
-        services = build_services(Settings.model_validate(environment))
-        upgrade(services.store.engine)
-        made = System(kind, servers, services, directory)
+        made = System(kind, servers, environment, directory)
         stack.callback(made.stop)
-        made.start_workers(workers, environment)
+        upgrade(made.services.store.engine)
+        made.start_workers(workers)
         yield made

@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from tests.bench.bars import (
     FAIR_S_AT_MOST,
     FIRST_CALL_MS_AT_MOST,
-    INGEST_AT_MOST,
     PROVIDER_AT_LEAST,
     Bar,
     note,
     speed_bars,
 )
+from tests.bench.doors import INGEST_LINES
 from tests.bench.flood import flood
 from tests.bench.harness import Servers, System, system
 from tests.bench.meters import CpuMeter, median
 from tests.bench.mock import MockProvider
-from tests.bench.plain import commit_ms, floor_s
 from tests.bench.prompts import lines_of
 from tests.bench.provider import make_answer, respond
 from tests.servers import ServerError, wait_for
 
-INGEST_LINES = 50_000
 OURS, CROWD, GUEST = "ours", "crowd", "guest"
 _FLOOD_CONNECTIONS = 3_000
 _SEED = 20_260_727
@@ -39,10 +37,12 @@ class Sizes:
     starts: int
     guests: int
     flood_s: float
+    long_calls: int
+    snapshot_calls: int
 
 
-FULL = Sizes(3, {256: (20_000, 8_000), 1024: (30_000, 16_000)}, 3, 20, 5, 3.0)
-QUICK = Sizes(1, {256: (8_000, 5_000), 1024: (12_000, 12_000)}, 1, 8, 2, 1.0)
+FULL = Sizes(3, {256: (20_000, 8_000), 1024: (30_000, 16_000)}, 3, 20, 5, 3.0, 100_000, 30_000)
+QUICK = Sizes(1, {256: (8_000, 5_000), 1024: (12_000, 12_000)}, 1, 8, 2, 1.0, 30_000, 9_000)
 
 
 def measure_provider(provider: MockProvider, sizes: Sizes) -> Iterator[Bar]:
@@ -82,24 +82,6 @@ def measure_speed(kind: str, in_flight: int, servers: Servers, sizes: Sizes) -> 
             note(f"{kind}, {in_flight} in flight", ours=run.told(), raw=raw.told())
             pairs.append((run, raw))
     yield from speed_bars(kind, in_flight, pairs)
-
-
-def measure_ingest(kind: str, servers: Servers, sizes: Sizes) -> Iterator[Bar]:
-    """From the lines of a file to a durable batch, beside decoding and copying them alone."""
-    lines = list(lines_of(INGEST_LINES))
-    ours_s, floors_s = [], []
-    with system(kind, servers, workers=0) as ours:
-        note(f"{kind}, a one-row commit", ms=round(commit_ms(ours), 3))
-        account_id = ours.new_account(OURS)
-        for _ in range(sizes.ingests):
-            floors_s.append(floor_s(ours, lines))
-            began = time.perf_counter()
-            ours.submit(account_id, lines)
-            ours_s.append(time.perf_counter() - began)
-    note(f"{kind}, ingest of {INGEST_LINES}", ours_s=ours_s, floor_s=floors_s)
-    ratios = [took / floor for took, floor in zip(ours_s, floors_s, strict=True)]
-    seen: dict[str, object] = {"ours_s": ours_s, "floor_s": floors_s, "door": "submit()"}
-    yield Bar(f"ingest_{INGEST_LINES}_{kind}", median(ratios), at_most=INGEST_AT_MOST, details=seen)
 
 
 def measure_latency(kind: str, servers: Servers, sizes: Sizes) -> Iterator[Bar]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench.meters import CpuMeter, Run, steady_rate
 from tests.bench.provider import Journal
-from tests.servers import Child, wait_for
+from tests.servers import Child, ServerError, wait_for
 
 _RAW = "raw"
 
@@ -53,25 +53,21 @@ class MockProvider:
         finally:
             connection.close()
 
-    def run_raw(self, in_flight: int, calls: int) -> Run:
-        """The raw client's run."""
+    def run_raw(self, in_flight: int, calls: int, clients: int = 1) -> Run:
+        """The run of so many raw clients at once, each with as many in flight and calls."""
         self.forget(_RAW)
         url = f"{self.base_url(_RAW)}/chat/completions"
         numbers = ["--in-flight", str(in_flight), "--calls", str(calls)]
         meter = CpuMeter({"provider": [self.pid]})
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.raw", url, *numbers],
-            capture_output=True,
-            check=True,
-            timeout=120 + calls / 100,
-        )
-        told = json.loads(done.stdout)
+        command = [sys.executable, "-m", "tests.bench.raw", url, *numbers]
+        started = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(clients)]
+        tolds = [_told(one, timeout_s=120 + clients * calls / 100) for one in started]
         return Run(
-            calls,
+            calls * clients,
             steady_rate(self.journal(_RAW).answered),
-            told["seconds"],
-            {"client": told["cpu_s"]},
-            told["rss_max_bytes"],
+            max(told["seconds"] for told in tolds),
+            {"client": sum(told["cpu_s"] for told in tolds)},
+            max(told["rss_max_bytes"] for told in tolds),
             provider_cpu_s=meter.read()["provider"],
         )
 
@@ -80,6 +76,20 @@ class MockProvider:
         if not wait_for(lambda: self.count(name)[0] > 0, timeout_s=timeout_s):
             return None
         return self.journal(name).arrived[0]
+
+
+def _told(client: "subprocess.Popen[bytes]", *, timeout_s: float) -> dict[str, float]:
+    """What a raw client said of its run."""
+    try:
+        output, _ = client.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        client.kill()
+        client.wait()
+        raise
+    if client.returncode:
+        raise ServerError(f"the raw client ended with {client.returncode}")
+    told: dict[str, float] = json.loads(output)
+    return told
 
 
 @contextmanager

@@ -21,11 +21,12 @@ from app.domain.spec import BatchBody
 from app.models import Account, Worker
 from app.pipeline.advance import advance
 from app.pipeline.backlog import due_backlog, rest
-from app.pipeline.dispatch import Prepared, Room, claim
+from app.pipeline.dispatch import Room, claim
 from app.pipeline.finalize import finalize
 from app.pipeline.lines import RawLine
 from app.pipeline.outcomes import Finished, Policy
 from app.pipeline.plan import plan
+from app.pipeline.prepare import Prepared
 from app.pipeline.reconcile import policy_of, reconcile
 from app.pipeline.record import record
 from app.pipeline.services import Services, register_simulated_prices

@@ -131,6 +131,8 @@ class PostgresServer:
         self.start()
         with self._connect(_ADMIN) as connection:
             connection.execute(f"CREATE ROLE {USER} LOGIN CREATEDB")
+            # A database is dropped by force, and autovacuum may just be at it.
+            connection.execute(f"GRANT pg_signal_backend TO {USER}")
 
     def _connect(self, user: str) -> psycopg.Connection:
         return psycopg.connect(

@@ -290,6 +290,7 @@ def upgrade() -> None:
         sa.Column("unpriced_calls", sa.Integer(), nullable=False),
         sa.Column("unknown_attempts", sa.Integer(), nullable=False),
         sa.Column("possible_duplicate_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("wasted_nanos", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
             "ending IS NULL OR ending IN ('cancelled', 'expired', 'budget_exhausted',"
             " 'too_many_failed')",
@@ -495,6 +496,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("request_id", sa.Text(), nullable=True),
         sa.Column("latency_ms", sa.Integer(), nullable=True),
+        sa.Column("cost_nanos", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "state IN ('sending', 'succeeded', 'failed', 'cancelled', 'unknown')",
             name="ck_attempt_state_known",

@@ -5,6 +5,7 @@ host is trusted as it is written.
 """
 
 from datetime import timedelta
+from functools import lru_cache
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import (
@@ -63,7 +64,7 @@ class FastSender:
             # A header that cannot be sent. Its value may be a key, and is in the exception.
             raise not_sendable() from None
         # The deadline is total, from connecting to the last byte, and cheaper than asyncio's.
-        deadline = timedelta(seconds=deadline_s)
+        deadline = _span(deadline_s)
         return builder.body_bytes(request.body).timeout(deadline).build_streamed()
 
     async def _exchange(self, request: StreamRequest) -> Response:
@@ -91,6 +92,11 @@ class FastSender:
             .build()
         )
         return self._client
+
+
+@lru_cache(maxsize=8)
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
 
 
 def _headers_of(answer: PyreqwestResponse) -> dict[str, str]:

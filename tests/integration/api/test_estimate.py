@@ -148,3 +148,40 @@ def test_what_is_wrong_is_refused_as_at_submit(api: Api) -> None:
         (submission(params={"temperature": 9}), "params.temperature"),
     ):
         refused(api.post("/v1/batches/estimate", json=body), 422, param)
+
+
+@on_sqlite
+def test_a_sample_says_what_runs_before_the_batch_waits(api: Api) -> None:
+    fields = {"mode": "compare", "models": TWO}
+    found = estimated(api, *PROMPTS, sample=2, **fields)
+    assert (found["sample"]["jobs"], found["sample"]["calls"]) == (2, 4)
+    share = found["sample"]["cost_nanos"]["expected"] * 3 - found["cost_nanos"]["expected"]
+    assert 0 <= share <= 3
+    assert found["calls"] == 12
+    for sample in (6, 60):
+        assert estimated(api, *PROMPTS, sample=sample, **fields)["sample"] is None
+
+
+@pytest.mark.parametrize("fields", [RUNS[1], RUNS[2], RUNS[4]], ids=["compare", "judge", "blend"])
+def test_what_is_answered_already_costs_nothing_under_cache(
+    api: Api, fields: dict[str, Any]
+) -> None:
+    api.finished(*PROMPTS[:4], cache=True, **fields)
+    found = estimated(api, *PROMPTS, cache=True, **fields)
+    fresh = estimated(api, *PROMPTS, **fields)
+    rows = [one for one in found["models"] if one["role"] == "candidate"]
+    assert all(one["cached"] * 6 == one["calls"] * 4 for one in rows)
+    assert sum(one["cached"] for one in fresh["models"]) == 0
+    assert found["calls"] == fresh["calls"]
+    assert found["cost_nanos"]["expected"] < fresh["cost_nanos"]["expected"]
+    batch = api.finished(*PROMPTS, cache=True, **fields)
+    cost = found["cost_nanos"]
+    assert cost["low"] <= batch["cost"]["spent_nanos"] <= cost["high"]
+
+
+@on_sqlite
+def test_all_of_it_may_be_answered_already(api: Api) -> None:
+    api.finished("a", cache=True, models=TWO)
+    found = estimated(api, "a", cache=True, models=TWO)
+    assert found["cost_nanos"] == {"low": 0, "expected": 0, "high": 0}
+    assert [one["cached"] for one in found["models"]] == [1, 1]

@@ -9,8 +9,8 @@ from app.domain.errors import (
     ProviderError,
 )
 from app.models import Attempt, Backlog, Call
-from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import Finished, erred
+from app.pipeline.prepare import Prepared
 from tests.fakes.engine import Engine
 
 

@@ -7,11 +7,13 @@ from sqlmodel import col, select
 from app.domain.errors import InvalidRequestError, ProviderUnavailableError
 from app.domain.plan import RouteStep, Synthesis
 from app.models import Call, StoredText
-from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import Finished, erred
+from app.pipeline.prepare import Prepared
+from app.pipeline.reconcile import recover_lost_workers
 from app.reports.results import result_page
 from app.reports.views import ResultLine
 from tests.fakes.engine import Engine
+from tests.integration.engine.failing import make_due
 from tests.integration.engine.test_flow import QUICK, batch_of
 
 THREE = ["simulated/gold", "simulated/silver", "simulated/tin"]
@@ -85,6 +87,22 @@ def test_j8_a_synthesis_that_fails_costs_no_candidate_again(engine: Engine) -> N
     with engine.store.read() as session:
         candidates = session.exec(select(Call.epoch).where(Call.role == "candidate")).all()
     assert candidates == [1, 1, 1]
+
+
+def test_j8_a_judge_that_crashes_costs_no_contestant_again(engine: Engine) -> None:
+    batch_id = engine.submit(
+        ["one"], mode="judge", models=THREE, judge={"judges": ["simulated/judge"]}, params=QUICK
+    )
+    engine.drain(lambda one: engine.carry_all([one])[0] if one.call.role == "candidate" else None)
+    engine.lose_worker()
+    recover_lost_workers(engine.services)
+    make_due(engine)
+    engine.drain()
+    line = line_of(engine, batch_id)
+    assert line.state == "succeeded"
+    with engine.store.read() as session:
+        epochs = session.exec(select(Call.role, Call.epoch).order_by(col(Call.role))).all()
+    assert epochs == [("candidate", 1)] * 3 + [("judge", 2)]
 
 
 def test_a_mesh_goes_on_to_the_next_model_and_tells_its_route(engine: Engine) -> None:

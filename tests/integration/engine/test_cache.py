@@ -8,8 +8,8 @@ from sqlmodel import Session, col, select
 from app.domain.completion import Completion, FinishReason, Usage
 from app.models import Attempt, Backlog, Call, Lane
 from app.pipeline.control import cancel
-from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import Finished, answered
+from app.pipeline.prepare import Prepared
 from app.pipeline.record import record
 from app.reports.progress import batch_view
 from app.reports.results import result_page

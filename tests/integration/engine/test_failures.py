@@ -9,8 +9,8 @@ from app.domain.errors import (
     ProviderRefusedError,
     ProviderUnavailableError,
 )
-from app.domain.states import AttemptState, CallState
-from app.models import Attempt, Call, StoredCompletion, Worker
+from app.domain.states import AttemptState, CallState, JobState
+from app.models import Attempt, Call, Job, StoredCompletion, Worker
 from app.pipeline.outcomes import given_back
 from app.pipeline.reconcile import reconcile, recover_lost_workers
 from app.pipeline.record import record
@@ -101,6 +101,29 @@ def test_q5_a_worker_that_comes_back_too_late_writes_nothing(engine: Engine) -> 
         batch = batch_of(session, batch_id)
         assert len(session.exec(select(StoredCompletion)).all()) == 1
     assert batch.jobs_succeeded == 1
+
+
+def test_q5_of_a_group_only_what_the_worker_still_holds_is_written(engine: Engine) -> None:
+    batch_id = engine.submit(["one", "two", "three"], params=QUICK)
+    engine.follow(*engine.queue.hints.popleft())
+    late = engine.carry_all(engine.claim())
+    lost = late[1]
+    lost.call.epoch -= 1  # it was given to somebody else, and came back, meanwhile
+    kept = {one.call.id for one in late if one is not lost}
+    assert record(engine.services, late).written == kept
+    with engine.store.read() as session:
+        batch = batch_of(session, batch_id)
+        answered = session.exec(select(StoredCompletion.call_id)).all()
+        states = Counter(session.exec(select(Job.state)).all())
+    assert set(answered) == kept
+    assert states == {JobState.SUCCEEDED: 2, JobState.RUNNING: 1}
+    assert (batch.jobs_succeeded, batch.calls_closed) == (2, 2)
+    lost.call.epoch += 1
+    engine.drain(lambda _: None)
+    assert record(engine.services, [lost]).written == {lost.call.id}
+    engine.drain()
+    with engine.store.read() as session:
+        assert batch_of(session, batch_id).state == "completed"
 
 
 def test_a_worker_whose_lease_has_passed_claims_nothing(engine: Engine) -> None:

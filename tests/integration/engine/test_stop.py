@@ -11,8 +11,8 @@ from app.domain.errors import ProviderRefusedError, ProviderUnavailableError
 from app.domain.states import CallState, JobState
 from app.models import Batch, Call, Event, Job, Lane
 from app.pipeline.control import cancel
-from app.pipeline.dispatch import Prepared
 from app.pipeline.outcomes import Finished, answered, erred
+from app.pipeline.prepare import Prepared
 from app.pipeline.reconcile import reconcile, recover_lost_workers
 from app.pipeline.record import record
 from app.pipeline.retry import retry

@@ -5,11 +5,15 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from typer.main import get_command
 
-from api.cli.commands import MODULES
+from api.cli.commands import MODULES, make_app
 from api.cli.failure import ExitCode
 from tests.fakes.api import FakeApi, batch_view
 from tests.unit.cli.conftest import Overnight
+
+#: The operator's commands, which docs/deployment.md shows at work.
+OPERATORS = {"accounts", "api-keys", "backup", "restore"}
 
 
 def test_the_version_is_said(overnight: Overnight, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +36,15 @@ def test_every_command_explains_itself(
 ) -> None:
     assert overnight(command, "--help") == ExitCode.DONE
     assert f"overnight {command}" in capsys.readouterr().out
+
+
+def test_the_help_of_every_command_has_an_example() -> None:
+    leaves = []
+    for name, one in get_command(make_app([])).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(one, "commands", {"": one})
+        leaves += [(f"{name} {sub}".strip(), leaf) for sub, leaf in inner.items()]
+    without = {name for name, one in leaves if f"Example: overnight {name}" not in (one.help or "")}
+    assert {name.partition(" ")[0] for name in without} <= OPERATORS
 
 
 def test_help_lists_every_command_and_the_exit_codes(

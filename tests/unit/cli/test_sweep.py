@@ -11,6 +11,7 @@ from api.cli.failure import ExitCode, Failure
 from api.cli.grid import expand
 from api.cli.sweep import read_batch_file
 from api.cli.window import next_hours
+from app.domain.errors import InvalidRequestError
 from app.domain.spec import BatchBody
 from app.pipeline.templates import MessagesTemplate
 from app.pipeline.variants import make_plan
@@ -226,3 +227,19 @@ def test_blends_and_meshes_are_submitted_from_flags(overnight: Overnight, api: F
     overnight(*asked, "--fallback", "c/d", "--fallback", "e/f")
     assert submitted(api)["mode"] == "mesh"
     assert submitted(api)["mesh"] == {"fallback": ["c/d", "e/f"]}
+
+
+@pytest.mark.parametrize(
+    ("axis", "said"),
+    [
+        ("temprature", "did you mean 'temperature'?"),
+        ("zzz", "there are temperature, top_p, max_tokens"),
+    ],
+)
+def test_an_axis_that_is_no_parameter_is_refused_before_anything_is_asked(
+    axis: str, said: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        expand(["simulated/gold"], {axis: [0, 1]})
+    assert f"grid.{axis}: is no parameter" in caught.value.message
+    assert said in caught.value.message

@@ -5,7 +5,7 @@ import pytest
 
 from api.cli.client import Client
 from api.cli.failure import ExitCode, Failure
-from api.cli.watch import end_with, follow, summary_of, words_of
+from api.cli.watch import follow, summary_of, words_of
 from tests.fakes.api import FakeApi, batch_view
 
 RUNNING = {"state": "running", "jobs": {"succeeded": 1, "running": 2, "queued": 1}}
@@ -42,15 +42,6 @@ def test_an_api_that_never_answered_is_not_waited_for() -> None:
     with pytest.raises(Failure) as caught:
         follow(client_of(api), "batch_1", lambda _: None)
     assert caught.value.code == ExitCode.UNREACHABLE
-
-
-@pytest.mark.parametrize("state", ["failed", "expired", "cancelled"])
-def test_a_batch_that_did_not_complete_is_a_failure(
-    state: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(Failure, match=f"batch_1 is {state} \\(budget_exhausted\\)"):
-        end_with(batch_view(state=state, ending="budget_exhausted"), as_json=False)
-    assert f"batch_1 {state}" in capsys.readouterr().out
 
 
 def test_a_summary_says_what_came_of_the_jobs_and_what_they_cost() -> None:
