@@ -7,10 +7,10 @@ from fastapi import Depends, Header, Path, Request, Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from api.admission import Admission
 from app.accounts.api_keys import Principal, Scope
-from app.domain.errors import InvalidRequestError, NotFoundError, UnauthorizedError
+from app.domain.errors import InvalidRequestError, NotFoundError
 from app.domain.ids import ALPHABET, ID_CHARS, PLACE_CHARS, Prefix
-from app.pipeline.accounts import admit
 from app.pipeline.services import Services
 from app.pipeline.submit import IDEMPOTENCY_KEY_CHARS_MAX
 from app.providers.senders import SenderSet
@@ -40,19 +40,16 @@ class Authenticated(SecurityBase):
         self.scheme_name = "apiKey"
         self.model = HTTPBearer(description="An API key of ours: `ovn_…`")
 
-    def __call__(
-        self, request: Request, services: Annotated[Services, Depends(services_of)]
-    ) -> Principal:
+    async def __call__(self, request: Request) -> Principal:
         """Whose request this is.
 
         Raises:
             UnauthorizedError: there is no valid key in it, or more than one.
             ForbiddenError: the key does not have the scope.
+            RateLimitedError: it is one too many.
         """
-        given = request.headers.getlist("authorization")
-        if len(given) != 1:
-            raise UnauthorizedError
-        principal = admit(services.store, given[0])
+        admission: Admission = request.app.state.admission
+        principal = await admission.admit(request)
         principal.require(self.scope)
         return principal
 
@@ -80,6 +77,10 @@ async def _job_id(job_id: Annotated[str, Path()]) -> str:
 
 async def _file_id(file_id: Annotated[str, Path()]) -> str:
     return _checked(Prefix.FILE, "file", file_id)
+
+
+async def _api_key_id(api_key_id: Annotated[str, Path()]) -> str:
+    return _checked(Prefix.API_KEY, "API key", api_key_id)
 
 
 async def _endpoint_id(endpoint_id: Annotated[str, Path()]) -> str:
@@ -115,6 +116,7 @@ async def _idempotency_key(
 BatchId = Annotated[str, Depends(_batch_id)]
 JobId = Annotated[str, Depends(_job_id)]
 FileId = Annotated[str, Depends(_file_id)]
+ApiKeyId = Annotated[str, Depends(_api_key_id)]
 EndpointId = Annotated[str, Depends(_endpoint_id)]
 DeliveryId = Annotated[str, Depends(_delivery_id)]
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]

@@ -32,10 +32,12 @@ STATUSES: dict[type[BaseException], HTTPStatus] = {
     errors.InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     errors.ForbiddenError: HTTPStatus.FORBIDDEN,
+    errors.QuotaError: HTTPStatus.FORBIDDEN,
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.ConflictError: HTTPStatus.CONFLICT,
     errors.InsufficientCreditsError: HTTPStatus.PAYMENT_REQUIRED,
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.RejectedError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
@@ -132,7 +134,7 @@ async def _on_rejected(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, errors.UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, errors.UnavailableError):
+    if isinstance(error, errors.UnavailableError | errors.RateLimitedError):
         headers["Retry-After"] = str(error.retry_after_s)
     kind = getattr(error, "type", "invalid_request")
     detail = _detail(request, kind, str(error), getattr(error, "param", None))

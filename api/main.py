@@ -8,12 +8,15 @@ import structlog
 from fastapi import FastAPI
 
 from api import docs, errors, health, openapi
+from api.admission import Admission
 from api.middleware import RequestMiddleware
 from api.openai import router as openai_v1
 from api.openai import webhooks as openai_webhooks
 from api.openai.errors import FACADE as OPENAI
 from api.v1 import router as v1
 from app.db import Commit
+from app.limits.link import Link, connect
+from app.limits.requests import SharedRequests
 from app.logs import configure_logging
 from app.migrations import check_schema
 from app.pipeline.services import Services, build_services
@@ -64,9 +67,12 @@ def _lifespan(given: Services | None) -> Lifespan:
         services = given or _start()
         app.state.services = services
         app.state.senders = SenderSet(services.settings.trusted_hosts)
+        link = Link(connect(services.settings.broker_url))
+        app.state.admission = Admission(services, SharedRequests(link))
         try:
             yield
         finally:
+            await link.close()
             await app.state.senders.close()
             if given is None:
                 services.store.close()

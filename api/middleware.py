@@ -5,6 +5,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,6 +36,7 @@ class RequestMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             await self._handle(exchange)
             exchange.note()
+            await exchange.follow_up()
 
     async def _handle(self, exchange: "_Exchange") -> None:
         try:
@@ -81,10 +83,19 @@ class _Exchange:
             self.status = message["status"]
             own = (b"x-request-id", self.request_id.encode())
             message["headers"] = [*message.get("headers", ()), own, *_HEADERS]
+            message["headers"] += self.scope.get("answer_headers", ())
             if not self._is_body_read:
                 # Or the server would read a body to its end that nobody wants.
                 message["headers"].append((b"connection", b"close"))
         await self._send(message)
+
+    async def follow_up(self) -> None:
+        """What was put off until nobody waits for it."""
+        for work, args in self.scope.get("after_answer", ()):
+            try:
+                await run_in_threadpool(work, *args)
+            except Exception:
+                log.exception("follow_up_failed", route=self.route)
 
     def note(self) -> None:
         """Its line in the log."""

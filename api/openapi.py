@@ -6,10 +6,18 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.account_views import AuditPage
+from api.account_views import (
+    AccountView,
+    ApiKeyPage,
+    AuditPage,
+    NewApiKeyView,
+    OwnPriceList,
+)
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
 from api.openai.errors import OpenAIError
+from api.v1.api_keys import ApiKeyBody
+from api.v1.prices import PricesBody
 from api.v1.provider_keys import KeyBody
 from api.views import (
     BatchPage,
@@ -32,6 +40,9 @@ from app.reports.views import BatchView, JobView
 
 _REF = "#/components/schemas/{name}"
 _SHAPES: tuple[type, ...] = (
+    AccountView,
+    ApiKeyBody,
+    ApiKeyPage,
     AuditPage,
     BatchPage,
     BatchView,
@@ -46,7 +57,10 @@ _SHAPES: tuple[type, ...] = (
     KeyCheck,
     KeyList,
     KeyView,
+    NewApiKeyView,
     Offers,
+    OwnPriceList,
+    PricesBody,
     OpenAIError,
     ReadyView,
     ReportView,

@@ -43,6 +43,7 @@ _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
+    "recursive_triggers=ON",  # or REPLACE would delete what may not be deleted
     "secure_delete=ON",
     "cache_size=-65536",  # 64 MiB
     "wal_autocheckpoint=4000",  # pages; a checkpoint holds up the writers

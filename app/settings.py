@@ -63,6 +63,25 @@ class Settings(BaseSettings):
     max_tokens_default: int = Field(
         4096, ge=1, le=1_000_000, validation_alias="OVERNIGHT_MAX_TOKENS_DEFAULT"
     )
+    #: What an account may do and have at a time, unless it has limits of its own; None: anything.
+    requests_per_minute: int | None = Field(
+        None, ge=1, le=1_000_000, validation_alias="OVERNIGHT_REQUESTS_PER_MINUTE"
+    )
+    requests_per_10_s: int | None = Field(
+        None, ge=1, le=1_000_000, validation_alias="OVERNIGHT_REQUESTS_PER_10_S"
+    )
+    queued_jobs_max: int | None = Field(
+        None, ge=1, le=10**12, validation_alias="OVERNIGHT_QUEUED_JOBS_MAX"
+    )
+    storage_bytes_max: int | None = Field(
+        None, ge=1, le=10**18, validation_alias="OVERNIGHT_STORAGE_BYTES_MAX"
+    )
+    #: How many requests without a valid key an address may make in a minute.
+    failed_keys_per_minute: int = Field(
+        30, ge=1, le=1_000_000, validation_alias="OVERNIGHT_FAILED_KEYS_PER_MINUTE"
+    )
+    #: Put on what calls with the operator's own keys cost.
+    margin_percent: int = Field(0, ge=0, le=1000, validation_alias="OVERNIGHT_MARGIN_PERCENT")
     #: Anthropic's API is asked for this version (`anthropic-version`).
     anthropic_version: str = Field(
         "2026-10-21",

@@ -6,7 +6,6 @@ from concurrent.futures import Executor
 
 import structlog
 
-from app.billing.pricing import price_of
 from app.domain.errors import (
     AddressRefusedError,
     NotFoundError,
@@ -63,7 +62,7 @@ class Carrier:
             finished = await self._attempt(prepared, started)
         except ProviderError as error:
             failed = erred(call, error, self._policy, _ms(loop.time() - started))
-            price = price_of(call.provider, call.model)
+            price = call.terms.price_of(call.provider, call.model, call.billed)
             if failed.wasted is not None and price is not None:
                 failed.wasted_nanos = price.cost_nanos(failed.wasted)
             return failed, error
@@ -104,7 +103,7 @@ class Carrier:
         completion = adapter.read(response, given, credential)
         finished = answered(call, completion, latency_ms)
         finished.status_code = response.status_code
-        price = price_of(call.provider, call.model)
+        price = call.terms.price_of(call.provider, call.model, call.billed)
         if price is not None:
             finished.cost_nanos = price.cost_nanos(completion.usage)
             finished.price_version = price.version

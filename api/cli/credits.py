@@ -10,8 +10,15 @@ from api.cli.failure import ExitCode, Failure
 from api.cli.output import dollars, show_json, show_table
 from app.domain.money import dollars_to_nanos
 
-group = typer.Typer(help="Credits: show the balance, grant some.", no_args_is_help=True)
+group = typer.Typer(
+    help="Credits: show the balance; for the operator, grant, adjust and refund.",
+    no_args_is_help=True,
+)
 
+Account = Annotated[
+    str | None, typer.Option(help="The account's id; by default the local account.")
+]
+Why = Annotated[str, typer.Option(help="Why; kept in the ledger.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _CREDITS_PER_DOLLAR = 100
 
@@ -44,9 +51,7 @@ def grant_credits(
     credits_: Annotated[
         str | None, typer.Option("--credits", help="The same in credits, of $0.01 each.")
     ] = None,
-    account: Annotated[
-        str | None, typer.Option(help="The account's id; by default the local account.")
-    ] = None,
+    account: Account = None,
     note: Annotated[str | None, typer.Option(help="What for; kept in the ledger.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key grants once.")] = None,
     as_json: AsJson = False,
@@ -67,6 +72,49 @@ def grant_credits(
     said = "granted" if granted["was_new"] else "granted before, with the same key:"
     available = dollars(granted["available_nanos"])
     print(f"{granted['account_id']}: {said} {dollars(amount)}; {available} available")
+
+
+@group.command("adjust")
+def adjust_credits(
+    *,
+    usd: Annotated[str, typer.Option(help="Dollars more, or with a minus less: --usd=-5.")],
+    note: Why,
+    account: Account = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key adjusts once.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Correct what an account was granted, by an entry of its own: the ledger only grows."""
+    from api.cli.grant import adjust  # noqa: PLC0415 - as above
+
+    less = usd.startswith("-")
+    amount = amount_nanos(usd.removeprefix("-"), None)
+    adjusted = adjust(
+        -amount if less else amount, account_id=account, note=note, idempotency_key=idempotency_key
+    )
+    if as_json:
+        show_json(adjusted)
+        return
+    said = "adjusted" if adjusted["was_new"] else "adjusted before, with the same key:"
+    available = dollars(adjusted["available_nanos"])
+    print(f"{adjusted['account_id']}: {said} by {usd} dollars; {available} available")
+
+
+@group.command("refund")
+def refund_credits(
+    call: Annotated[str, typer.Argument(help="The call's id, call_…")],
+    *,
+    note: Why,
+    as_json: AsJson = False,
+) -> None:
+    """Give back all that a call was charged, once, by a reversing entry."""
+    from api.cli.grant import refund  # noqa: PLC0415 - as above
+
+    refunded = refund(call, note=note)
+    if as_json:
+        show_json(refunded)
+        return
+    amount, available = dollars(refunded["refunded_nanos"]), dollars(refunded["available_nanos"])
+    print(f"{refunded['account_id']}: refunded {amount}; {available} available")
 
 
 def amount_nanos(usd: str | None, credits_: str | None) -> int:

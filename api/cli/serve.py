@@ -42,6 +42,7 @@ def api(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # anybody can write X-Forwarded-For
         timeout_graceful_shutdown=round(min(settings.grace_s, _DRAIN_MAX_S)),
     )
     sockets = None if fd is None else [socket.socket(fileno=fd)]

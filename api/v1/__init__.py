@@ -3,12 +3,14 @@
 from fastapi import APIRouter
 
 from api.v1 import (
+    api_keys,
     audit,
     batches,
     files,
     jobs,
     models,
     money,
+    prices,
     provider_keys,
     results,
     usage,
@@ -23,9 +25,11 @@ for part in (
     files,
     models,
     provider_keys,
+    prices,
     money,
     usage,
     webhooks,
+    api_keys,
     audit,
 ):
     router.include_router(part.router)

@@ -39,6 +39,13 @@ class AuditQuery(Query):
     after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.AUDIT_ENTRY))] | None = None
 
 
+class ApiKeysQuery(Query):
+    """A page of API keys: those made before the key `after`."""
+
+    limit: int = Field(default=50, ge=1, le=PAGE_MAX)
+    after: Annotated[str, StringConstraints(pattern=id_pattern(Prefix.API_KEY))] | None = None
+
+
 class DeliveriesQuery(Query):
     """A page of the log of deliveries: those before the delivery `after`, and all that is named."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
+from app.accounts.audit import OPERATOR, Action, record_action
 from app.db import Store, Tx
 from app.domain.errors import NotFoundError
 from app.models import Account
@@ -19,7 +20,7 @@ class AccountKeys:
     webhook_secret_sealed: str
 
 
-def create_account(tx: Tx, keys: AccountKeys, name: str) -> Account:
+def create_account(tx: Tx, keys: AccountKeys, name: str, *, actor: str = OPERATOR) -> Account:
     """Make an account, with no credits."""
     account = Account(
         id=keys.account_id,
@@ -30,7 +31,9 @@ def create_account(tx: Tx, keys: AccountKeys, name: str) -> Account:
         webhook_secret_sealed=keys.webhook_secret_sealed,
     )
     tx.add(account)
-    tx.flush()
+    record_action(
+        tx, Action.ACCOUNT_CREATED, actor=actor, account_id=account.id, subject=account.id
+    )
     return account
 
 
@@ -49,3 +52,25 @@ def get_account(session: Session, account_id: str) -> Account:
 def first_account_id(session: Session) -> str | None:
     """The oldest account's id: on one machine, the local account's."""
     return session.exec(select(Account.id).order_by(col(Account.id)).limit(1)).first()
+
+
+def list_accounts(session: Session) -> list[Account]:
+    """Every account, oldest first."""
+    return list(session.exec(select(Account).order_by(col(Account.id))))
+
+
+def set_disabled(tx: Tx, account_id: str, *, disabled: bool) -> None:
+    """Shut an account out, or let it in again; its API keys are refused from the commit on.
+
+    Batches that it submitted go on. Again does nothing.
+
+    Raises:
+        NotFoundError: there is no such account.
+    """
+    account = get_account(tx, account_id)
+    if (account.disabled_at is not None) == disabled:
+        return
+    account.disabled_at = Store.now(tx) if disabled else None
+    tx.add(account)
+    action = Action.ACCOUNT_DISABLED if disabled else Action.ACCOUNT_ENABLED
+    record_action(tx, action, actor=OPERATOR, account_id=account_id, subject=account_id)

@@ -8,14 +8,16 @@ from enum import StrEnum
 from sqlalchemy import or_, update
 from sqlmodel import Session, col, select
 
+from app.accounts.audit import OPERATOR, Action, record_action
 from app.accounts.tokens import HINT_CHARS, digest_of, is_well_formed, new_token
 from app.db import Store, Tx
 from app.domain.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from app.domain.ids import Prefix, new_id
 from app.domain.secret import Secret
-from app.models import ApiKey
+from app.models import Account, ApiKey
 
-_SCHEME = "Bearer "
+#: RFC 9110, 11.1: a scheme is known in any case.
+_SCHEME = "bearer "
 #: `last_used_at` is written no more often than this, so that a request rarely writes for it.
 _USED_NOTE_INTERVAL = timedelta(minutes=1)
 
@@ -35,6 +37,8 @@ class Principal:
     account_id: str
     api_key_id: str
     scopes: frozenset[Scope]
+    #: The account's own limit; None: what the settings say, 0: none.
+    requests_per_minute: int | None = None
     #: Whether it is time to note that the key was used.
     is_note_due: bool = False
 
@@ -62,10 +66,12 @@ def create_api_key(
     name: str,
     scopes: Iterable[Scope],
     expires_at: datetime | None = None,
+    actor: str = OPERATOR,
 ) -> NewApiKey:
     """Make an API key. Only its SHA-256 is kept."""
     made = NewApiKey(new_id(Prefix.API_KEY), new_token())
     token = made.value.reveal()
+    words = sorted(set(scopes))
     tx.add(
         ApiKey(
             id=made.id,
@@ -73,12 +79,20 @@ def create_api_key(
             name=name,
             secret_sha256=digest_of(token),
             hint=token[-HINT_CHARS:],
-            scopes=" ".join(sorted(set(scopes))),
+            scopes=" ".join(words),
             created_at=Store.now(tx),
             expires_at=expires_at,
         )
     )
-    tx.flush()
+    record_action(
+        tx,
+        Action.API_KEY_CREATED,
+        actor=actor,
+        account_id=account_id,
+        subject=made.id,
+        scopes=[word.value for word in words],
+        expires_at=None if expires_at is None else expires_at.isoformat(),
+    )
     return made
 
 
@@ -91,22 +105,27 @@ def authenticate(session: Session, authorization: str | None) -> Principal:
     Raises:
         UnauthorizedError: there is no valid API key in it.
     """
-    token = (authorization or "").removeprefix(_SCHEME)
-    if token == authorization or not is_well_formed(token):
+    given = authorization or ""
+    token = given[len(_SCHEME) :]
+    if given[: len(_SCHEME)].lower() != _SCHEME or not is_well_formed(token):
         raise UnauthorizedError
     now = Store.now(session)
-    key = session.exec(
-        select(ApiKey).where(
+    found = session.exec(
+        select(ApiKey, Account.requests_per_minute)
+        .join(Account, col(Account.id) == ApiKey.account_id)
+        .where(
             ApiKey.secret_sha256 == digest_of(token),
             col(ApiKey.revoked_at).is_(None),
             or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now),
+            col(Account.disabled_at).is_(None),
         )
     ).one_or_none()
-    if key is None:
+    if found is None:
         raise UnauthorizedError
+    key, per_minute = found
     scopes = frozenset(Scope(word) for word in key.scopes.split())
     is_note_due = key.last_used_at is None or now - key.last_used_at >= _USED_NOTE_INTERVAL
-    return Principal(key.account_id, key.id, scopes, is_note_due)
+    return Principal(key.account_id, key.id, scopes, per_minute, is_note_due)
 
 
 def note_api_key_used(tx: Tx, api_key_id: str) -> None:
@@ -125,7 +144,20 @@ def note_api_key_used(tx: Tx, api_key_id: str) -> None:
     )
 
 
-def revoke_api_key(tx: Tx, account_id: str, api_key_id: str) -> None:
+def api_keys_of(
+    session: Session, account_id: str, *, after: str | None = None, limit: int = 50
+) -> list[ApiKey]:
+    """An account's keys, newest first, those that are no longer valid among them.
+
+    `after` is the id of the last one seen.
+    """
+    query = select(ApiKey).where(ApiKey.account_id == account_id)
+    if after is not None:
+        query = query.where(col(ApiKey.id) < after)
+    return list(session.exec(query.order_by(col(ApiKey.id).desc()).limit(limit)))
+
+
+def revoke_api_key(tx: Tx, account_id: str, api_key_id: str, *, actor: str = OPERATOR) -> None:
     """Make an API key useless from the commit on; again does nothing.
 
     Raises:
@@ -137,4 +169,6 @@ def revoke_api_key(tx: Tx, account_id: str, api_key_id: str) -> None:
     if key.revoked_at is None:
         key.revoked_at = Store.now(tx)
         tx.add(key)
-        tx.flush()
+        record_action(
+            tx, Action.API_KEY_REVOKED, actor=actor, account_id=account_id, subject=api_key_id
+        )

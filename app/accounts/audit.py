@@ -47,8 +47,7 @@ class Action(StrEnum):
     CREDITS_GRANTED = "credits.granted"
     CREDITS_ADJUSTED = "credits.adjusted"
     CREDITS_REFUNDED = "credits.refunded"
-    PRICE_SET = "price.set"
-    PRICE_REMOVED = "price.removed"
+    PRICES_SET = "prices.set"
 
 
 def record_action(

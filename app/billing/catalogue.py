@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from app.billing.rates import Band, Price, Rates, rate_of
+from app.billing.rates import VERSION_CHARS_MAX, Band, Price, Rates, rate_of
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
@@ -34,7 +34,6 @@ PROVIDERS = {
     "xai": "x-ai",
     "zai": "zai",
 }
-VERSION_CHARS_MAX = 100  # as much as the column holds
 #: A call is bounded at one hour and paid at another: the worst case looks this far ahead, past
 #: every hour of a day and the deadline of an ordinary batch.
 _AHEAD_HOURS = 48

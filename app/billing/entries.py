@@ -1,7 +1,8 @@
 """Ledger entries: how a movement between two books of an account is written down.
 
 The amount leaves the book named `debit` and arrives in the one named `credit`. `granted` and
-`overrun` are where money comes from, so they grow when it leaves them; `available`, `held` and
+`overrun` are where money comes from, so they grow when it leaves them, and shrink when a
+correction brings it back; `available`, `held` and
 `spent` are where it is. So the account's columns always add up:
 granted + overrun = available + held + spent.
 """
@@ -46,6 +47,7 @@ class Kind(StrEnum):
     HOLD = "hold"
     CAPTURE = "capture"
     RELEASE = "release"
+    REFUND = "refund"
     ADJUSTMENT = "adjustment"
 
 

@@ -17,7 +17,8 @@ SELECT account.id, account.granted_nanos, account.available_nanos, account.held_
   account.spent_nanos, account.overrun_nanos, e.granted, e.available, e.held, e.spent, e.overrun
 FROM account LEFT JOIN (
   SELECT account_id,
-    SUM(CASE WHEN debit = 'granted' THEN amount_nanos ELSE 0 END) AS granted,
+    SUM(CASE WHEN debit = 'granted' THEN amount_nanos
+             WHEN credit = 'granted' THEN -amount_nanos ELSE 0 END) AS granted,
     SUM(CASE WHEN debit = 'overrun' THEN amount_nanos ELSE 0 END) AS overrun,
     SUM(CASE WHEN credit = 'available' THEN amount_nanos
              WHEN debit = 'available' THEN -amount_nanos ELSE 0 END) AS available,

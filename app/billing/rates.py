@@ -6,6 +6,7 @@ up once.
 """
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from app.domain.money import NANOS_PER_DOLLAR, ceil_div
 
 MICROS_PER_DOLLAR = 1_000_000
 _PICOS_PER_NANO = 1000
+_WHOLE = 100  # percent
+VERSION_CHARS_MAX = 100  # as much as the column holds
 #: Finer than anybody quotes, and coarser than the noise of a price that was once a float.
 _QUOTED = Decimal("1e-9")
 #: No single call costs more than the largest budget a batch may have, whatever a provider says.
@@ -65,7 +68,16 @@ class Price:
         request_nanos: nanodollars charged per request, whatever its size.
     """
 
-    __slots__ = ("_bands", "_flat", "_request_picos", "_worst_input", "_worst_output", "version")
+    __slots__ = (
+        "_bands",
+        "_flat",
+        "_picos_per_nano",
+        "_request_picos",
+        "_times",
+        "_worst_input",
+        "_worst_output",
+        "version",
+    )
 
     def __init__(
         self,
@@ -83,6 +95,18 @@ class Price:
         self._worst_output = worst_output
         self._request_picos = request_nanos * _PICOS_PER_NANO
         self.version = version
+        # Nanodollars are picodollars times the one, divided by the other: so a margin is exact,
+        # and a cost is rounded once.
+        self._times, self._picos_per_nano = 1, _PICOS_PER_NANO
+
+    def with_margin(self, percent: int) -> "Price":
+        """The same price with so many percent put on it, which its version says."""
+        made = copy(self)
+        made._times = self._times * (_WHOLE + percent)  # noqa: SLF001 - it is one of us
+        made._picos_per_nano = self._picos_per_nano * _WHOLE  # noqa: SLF001
+        added = f" +{percent}%"
+        made.version = self.version[: VERSION_CHARS_MAX - len(added)] + added
+        return made
 
     def cost_nanos(self, usage: Usage) -> int:
         """What a completion that used so many tokens costs, in nanodollars, rounded up.
@@ -107,7 +131,7 @@ class Price:
             + reasoning * rates.reasoning
             + self._request_picos
         )
-        return min(ceil_div(picos, _PICOS_PER_NANO), COST_NANOS_MAX)
+        return min(ceil_div(picos * self._times, self._picos_per_nano), COST_NANOS_MAX)
 
     def worst_nanos(
         self, input_tokens_max: int, output_tokens_max: int, *, requests: int = 1
@@ -121,13 +145,14 @@ class Price:
             + output_tokens_max * self._worst_output
             + requests * self._request_picos
         )
-        nanos = ceil_div(picos, _PICOS_PER_NANO) + max(requests - 1, 0)
+        nanos = ceil_div(picos * self._times, self._picos_per_nano) + max(requests - 1, 0)
         return min(nanos, requests * COST_NANOS_MAX)
 
     @property
     def rates(self) -> Rates:
-        """What a small request pays now, to be shown."""
-        return self._rates_for(0)
+        """What a small request pays now, to be shown; with a margin, rounded up."""
+        whole = self._picos_per_nano // _PICOS_PER_NANO
+        return Rates(*(ceil_div(rate * self._times, whole) for rate in self._rates_for(0)))
 
     def _rates_for(self, input_tokens: int) -> Rates:
         for band in self._bands:

@@ -133,8 +133,8 @@ def rollups_of(batch: Batch, tallies: dict[Key, Tally]) -> Iterator[UsageRollup]
         )
 
 
-def tallies_of(rows: Iterable[UsageRollup]) -> Iterator[tuple[Key, Tally]]:
-    """The tallies that rows keep."""
+def tallies_of(rows: Iterable[Any]) -> Iterator[tuple[Key, Tally]]:
+    """The tallies that rows of `usage_rollup` keep."""
     for row in rows:
         key = Key(row.day, row.provider, row.model, row.mode, row.role, row.billed)
         yield (

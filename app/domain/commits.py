@@ -18,6 +18,11 @@ class Commit(StrEnum):
     """A transaction of the product, by what it makes durable."""
 
     ACCOUNT = "account"  # the local account and its key
+    NEW_ACCOUNT = "new_account"  # an operator's, and its first key
+    ACCOUNT_STATE = "account_state"  # disabled, or enabled again
+    LIMITS = "limits"  # an account's own
+    API_KEY = "api_key"
+    API_KEY_REVOKED = "api_key_revoked"
     KEY_USED = "key_used"  # when an API key was used last
     PLATFORM_LANES = "platform_lanes"  # the operator's credentials, as a process starts
     PROVIDER_KEY = "provider_key"
@@ -25,6 +30,9 @@ class Commit(StrEnum):
     ROTATE = "rotate"  # some accounts' data keys, wrapped by another master key
     ROTATED = "rotated"  # that all of them were
     GRANT = "grant"  # credits
+    CREDITS_ADJUSTED = "credits_adjusted"
+    CREDITS_REFUNDED = "credits_refunded"
+    PRICES = "prices"  # an account's own
 
     UPLOAD = "upload"  # an input file is known
     FILE_EXPIRE = "file_expire"  # a file is as good as gone

@@ -5,10 +5,12 @@ AppError
     - InvalidRequestError           the input is wrong; `param` says where
     - UnauthorizedError             no valid API key
     - ForbiddenError                the key's scopes do not allow it
+      . QuotaError                    over what the account may have at a time
     - NotFoundError                 no such thing (or another account's)
     - ConflictError                 not in this state, or not with this Idempotency-Key
     - InsufficientCreditsError      the hold does not fit the available credits
     - TooLargeError                 over a limit on size
+    - RateLimitedError              asked too often; `retry_after_s` says when to ask again
     - UnavailableError              try again soon: the store is busy or away
   + ProviderError                 a provider let us down; the engine reads its class
     - ProviderRateLimitedError      wait, costs no attempt
@@ -69,6 +71,12 @@ class ForbiddenError(RejectedError):
     type = "forbidden"
 
 
+class QuotaError(ForbiddenError):
+    """That is more than the account may have at a time."""
+
+    type = "quota_exceeded"
+
+
 class NotFoundError(RejectedError):
     """There is no such thing here."""
 
@@ -91,6 +99,16 @@ class TooLargeError(RejectedError):
     """That is larger than the limit."""
 
     type = "too_large"
+
+
+class RateLimitedError(RejectedError):
+    """Too many requests; wait before the next one."""
+
+    type = "rate_limited"
+
+    def __init__(self, message: str | None = None, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class UnavailableError(RejectedError):

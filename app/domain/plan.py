@@ -67,9 +67,25 @@ class MeshSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     order: tuple[str, ...] = ()
 
 
+class OwnPrice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A price of an account's own, in micro-dollars per million tokens, by who is charged.
+
+    `cache_read_micros` None is the price of any other input; so is writing to a cache.
+    """
+
+    provider: str
+    model: str
+    billed: str
+    input_micros: int
+    output_micros: int
+    cache_read_micros: int | None = None
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What a batch asks of every job: fixed at submit, the same for all its jobs.
 
+    `prices` are the account's own of the models in it, as they were then; `margin_percent` is
+    put on what is paid with credits.
     `shown_share` is how much of the usual is shown of answers to who reads several of them, so
     that a model with a small context can.
     """
@@ -79,6 +95,8 @@ class Plan(msgspec.Struct, frozen=True):
     judge: JudgeSpec | None = None
     blend: BlendSpec | None = None
     mesh: MeshSpec | None = None
+    prices: tuple[OwnPrice, ...] = ()
+    margin_percent: int = 0
     shown_share: float = 1.0
 
 

@@ -13,7 +13,7 @@ from app.models.batch import (
     StoredVerdict,
 )
 from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
-from app.models.ledger import LedgerEntry
+from app.models.ledger import LedgerEntry, OwnPriceRow
 from app.models.usage import UsageRollup
 from app.models.webhook import Delivery, Endpoint, Event
 
@@ -34,6 +34,7 @@ __all__ = [
     "Job",
     "Lane",
     "LedgerEntry",
+    "OwnPriceRow",
     "ProviderKey",
     "StoredCompletion",
     "StoredText",

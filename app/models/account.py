@@ -33,6 +33,11 @@ class Account(Table, table=True):
     data_key_wrapped: str = Field(sa_type=LongText)
     data_key_kid: str = Field(sa_type=Word)
     webhook_secret_sealed: str = Field(sa_type=LongText)
+    disabled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    # The account's own limits; None: what the settings say, 0: none.
+    requests_per_minute: int | None = Field(default=None, sa_type=Nanos)
+    queued_jobs_max: int | None = Field(default=None, sa_type=Nanos)
+    storage_bytes_max: int | None = Field(default=None, sa_type=Nanos)
 
 
 class ApiKey(Table, table=True):

@@ -1,11 +1,12 @@
-"""The ledger: every movement of credits, written once and never changed."""
+"""The ledger: every movement of credits, written once; and the prices of accounts' own."""
 
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 
-from app.models.base import Id, LongText, Nanos, Table, UTCDateTime, Word
+from app.domain.states import Billed
+from app.models.base import Id, LongText, Nanos, Table, UTCDateTime, Word, check_state
 
 
 class LedgerEntry(Table, table=True):
@@ -39,4 +40,26 @@ class LedgerEntry(Table, table=True):
     idempotency_key: str = Field(sa_type=LongText)
     price_version: str | None = Field(default=None, sa_type=Word)
     note: str | None = Field(default=None, sa_type=LongText)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class OwnPriceRow(Table, table=True):
+    """What an account pays for a model in place of the list's price, by who is charged."""
+
+    __tablename__ = "own_price"
+    __table_args__ = (
+        check_state("billed", (Billed.BYOK, Billed.CREDITS)),
+        CheckConstraint(
+            "input_micros >= 0 AND output_micros >= 0 AND cache_read_micros >= 0",
+            name="not_negative",
+        ),
+    )
+
+    account_id: str = Field(sa_type=Id, primary_key=True)
+    provider: str = Field(sa_type=Word, primary_key=True)
+    model: str = Field(sa_type=LongText, primary_key=True)
+    billed: str = Field(sa_type=Word, primary_key=True)
+    input_micros: int = Field(sa_type=Nanos)  # per million tokens
+    output_micros: int = Field(sa_type=Nanos)
+    cache_read_micros: int | None = Field(default=None, sa_type=Nanos)
     created_at: datetime = Field(sa_type=UTCDateTime)

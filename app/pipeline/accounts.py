@@ -15,11 +15,14 @@ from app.accounts.api_keys import (
     create_api_key,
     note_api_key_used,
 )
+from app.accounts.audit import OPERATOR, SYSTEM
+from app.accounts.limits import Limits
 from app.db import Commit, Store, Tx
 from app.domain.errors import UnavailableError
 from app.domain.ids import Prefix, new_id
 from app.domain.secret import Secret
 from app.models import Account
+from app.settings import Settings
 from app.vault.custody import keep_private
 from app.vault.lanes import ensure_simulated_lane
 from app.vault.master import Vault
@@ -40,13 +43,13 @@ class LocalAccount:
     was_made: bool
 
 
-def make_account(tx: Tx, vault: Vault, name: str) -> Account:
+def make_account(tx: Tx, vault: Vault, name: str, *, actor: str = OPERATOR) -> Account:
     """An account with its data key, its webhook secret and its lane to the simulator."""
     account_id = new_id(Prefix.ACCOUNT)
     wrapped, kid = vault.new_data_key(account_id)
     data_key = vault.data_key(account_id, wrapped, kid)
     sealed = seal_webhook_secret(data_key, account_id, new_secret())
-    account = create_account(tx, AccountKeys(account_id, wrapped, kid, sealed), name)
+    account = create_account(tx, AccountKeys(account_id, wrapped, kid, sealed), name, actor=actor)
     ensure_simulated_lane(tx, account_id)
     return account
 
@@ -64,8 +67,8 @@ def ensure_local_account(store: Store, vault: Vault, data_dir: Path) -> LocalAcc
         account_id = first_account_id(tx)
         if account_id is not None:
             return LocalAccount(account_id, _read_key(file), was_made=False)
-        account = make_account(tx, vault, "local")
-        made = create_api_key(tx, account.id, "local", Scope)
+        account = make_account(tx, vault, "local", actor=SYSTEM)
+        made = create_api_key(tx, account.id, "local", Scope, actor=SYSTEM)
         keep_private(file, made.value.reveal() + "\n", replace=True)
     return LocalAccount(account.id, made.value, was_made=True)
 
@@ -78,20 +81,22 @@ def _read_key(file: Path) -> Secret | None:
 
 
 def admit(store: Store, authorization: str | None) -> Principal:
-    """Who sent a request with this Authorization header; notes that the key was used.
+    """Who sent a request with this Authorization header.
 
     Raises:
         UnauthorizedError: there is no valid API key in it.
     """
     with store.read() as session:
-        principal = authenticate(session, authorization)
-    if principal.is_note_due:
-        try:
-            with store.transaction(Commit.KEY_USED) as tx:
-                note_api_key_used(tx, principal.api_key_id)
-        except UnavailableError:
-            log.warning("api_key_use_not_noted", api_key_id=principal.api_key_id)
-    return principal
+        return authenticate(session, authorization)
+
+
+def note_use(store: Store, api_key_id: str) -> None:
+    """Keep when an API key was last used; if the store is busy, the next request will."""
+    try:
+        with store.transaction(Commit.KEY_USED) as tx:
+            note_api_key_used(tx, api_key_id)
+    except UnavailableError:
+        log.warning("api_key_use_not_noted", api_key_id=api_key_id)
 
 
 def webhook_secret_of(session: Session, vault: Vault, account_id: str) -> Secret:
@@ -103,3 +108,10 @@ def webhook_secret_of(session: Session, vault: Vault, account_id: str) -> Secret
     """
     account = get_account(session, account_id)
     return open_webhook_secret(vault, account, account.id, account.webhook_secret_sealed)
+
+
+def default_limits(settings: Settings) -> Limits:
+    """The limits of accounts that have none of their own."""
+    return Limits(
+        settings.requests_per_minute, settings.queued_jobs_max, settings.storage_bytes_max
+    )

@@ -11,7 +11,7 @@ import msgspec
 from sqlmodel import Session
 
 from app.billing.bound import input_tokens_max
-from app.billing.pricing import price_of
+from app.billing.terms import Terms
 from app.db import Store, Tx
 from app.domain.ids import Prefix, new_ids
 from app.domain.plan import Plan, PlannedCall
@@ -60,10 +60,12 @@ class BatchContext:
     lanes: dict[str, Lane]
     max_tokens_default: int
     variants: dict[tuple[Role, str], Params] = field(init=False)
+    terms: Terms = field(init=False)
 
     def __post_init__(self) -> None:
         """Index the plan's variants, to tell which calls ask just what their variant says."""
         self.variants = params_of(self.plan)
+        self.terms = Terms(self.plan.prices, self.plan.margin_percent)
 
     def bound_of(self, params: Params, lane: Lane) -> int | None:
         """The bound on output tokens that is sent: ours, where money needs one and none is set.
@@ -218,7 +220,7 @@ def _call_row(
         messages = job.prompt if planned.messages is None else planned.messages
         prompt_tokens = input_tokens_max(messages, params)
     max_tokens = context.bound_of(params, lane)
-    price = price_of(planned.ref.provider, planned.ref.model)
+    price = context.terms.price_of(planned.ref.provider, planned.ref.model, lane.billed)
     worst = (
         None
         if price is None or max_tokens is None

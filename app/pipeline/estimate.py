@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import msgspec
 from sqlmodel import Session
 
-from app.billing.pricing import price_of
+from app.billing.rates import Price
+from app.billing.terms import Terms
 from app.domain.completion import Usage
 from app.domain.money import dollars_to_nanos
 from app.domain.plan import Plan
@@ -34,6 +35,7 @@ from app.pipeline.estimated import Estimate, ModelEstimate, SampleEstimate
 from app.pipeline.habits import Habits, Range, added, habits_of
 from app.pipeline.lanes import lanes_for, variants_of
 from app.pipeline.lines import Spool, spool_lines
+from app.pipeline.prices import priced
 from app.pipeline.rehearsal import Asked, mean_prompt, rehearse, tokens_of
 from app.pipeline.saved import Saved, context_of, saved_calls
 from app.pipeline.services import Services
@@ -53,6 +55,7 @@ class _Known:
     habits: Habits
     max_tokens_default: int | None
     saved: Saved
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ def estimate(services: Services, submission: Submission) -> Estimate:
     body = submission.body
     with services.store.read() as session:
         plan = account_plan(session, submission.account_id, body)
+        plan = priced(session, submission.account_id, plan, services.settings.margin_percent)
     windows = windows_of(plan)
     spool = spool_lines(submission.lines, rules_of(plan, body))
     try:
@@ -114,6 +118,7 @@ def _estimate(
         lambda call: habits.of(call.ref, call.role).output_tokens.expected,
     )
     default = services.settings.max_tokens_default if body.budget_usd is not None else None
+    terms = Terms(plan.prices, plan.margin_percent)
     cap_nanos = None if body.budget_usd is None else dollars_to_nanos(body.budget_usd)
     asked_with = context_of(
         account_id,
@@ -124,9 +129,9 @@ def _estimate(
         max_tokens_default=services.settings.max_tokens_default,
     )
     saved = saved_calls(services.store, account_id, plan, sizes.prompts, asked_with)
-    models = _models(asked, _Known(sizes, lanes, habits, default, saved))
+    models = _models(asked, _Known(sizes, lanes, habits, default, saved, terms))
     priced = [one for one in models if one.cost_nanos is not None]
-    worst = _worst(services, plan, sizes)
+    worst = _worst(services, plan, sizes, lanes)
     cost = _costs(priced, None).capped(worst)
     seconds, slowest = _seconds(services, models, lanes, habits)
     made = Estimate(
@@ -176,6 +181,8 @@ def _models(asked: list[Asked], known: _Known) -> list[ModelEstimate]:
             for one in calls
         ).times(sizes.jobs)
         count = len(calls) * sizes.jobs
+        billed = lane.billed if lane is not None else Billed.BYOK.value
+        price = known.terms.price_of(ref.provider, ref.model, billed)
         cached = 0
         if role is Role.CANDIDATE:
             cached = min(round(known.saved.calls.get(model, 0) * sizes.jobs), count)
@@ -191,11 +198,11 @@ def _models(asked: list[Asked], known: _Known) -> list[ModelEstimate]:
             ModelEstimate(
                 model=model,
                 role=role.value,
-                billed=lane.billed if lane is not None else Billed.BYOK.value,
+                billed=billed,
                 calls=count,
                 input_tokens=input_range,
                 output_tokens=output,
-                cost_nanos=_cost(ref.provider, ref.model, sent, input_range, output),
+                cost_nanos=_cost(price, sent, input_range, output),
                 answers_seen=habit.seen,
                 cached=cached,
             )
@@ -209,9 +216,8 @@ def _input_tokens(one: Asked, sizes: _Sizes) -> int:
 
 
 def _cost(
-    provider: str, model: str, calls: int, input_tokens: Range, output_tokens: Range
+    price: Price | None, calls: int, input_tokens: Range, output_tokens: Range
 ) -> Range | None:
-    price = price_of(provider, model)
     if price is None:
         return None
     if calls == 0:
@@ -247,11 +253,12 @@ def _costs(rows: list[ModelEstimate], billed: Billed | None) -> Range:
     )
 
 
-def _worst(services: Services, plan: Plan, sizes: _Sizes) -> int:
+def _worst(services: Services, plan: Plan, sizes: _Sizes, lanes: Mapping[str, Lane]) -> int:
     """What every call may cost at most, whoever pays."""
+    providers = {one.variant.ref.provider for one in variants_of(plan)}
     return batch_worst_nanos(
         plan,
-        {one.variant.ref.provider for one in variants_of(plan)},
+        {name: lanes[name].billed if name in lanes else Billed.BYOK for name in providers},
         jobs=sizes.jobs,
         input_tokens=sizes.tokens_max,
         max_tokens_default=services.settings.max_tokens_default,

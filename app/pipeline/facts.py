@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlmodel import Session
 
+from app.billing.terms import Terms
 from app.domain.plan import Plan
 from app.domain.prompt import Params
 from app.domain.states import Role
@@ -24,6 +25,7 @@ class Facts:
     Attributes:
         plan: what it asks of every job.
         params: the parameters of each variant, by what it is called as.
+        terms: what its calls cost, fixed with the plan.
         plain: whether every call asks its job's prompt with its variant's parameters: the mode
             reads no text, so it makes none.
         at_most_once: whether nothing that may have been answered is sent again.
@@ -33,6 +35,7 @@ class Facts:
 
     plan: Plan
     params: Mapping[tuple[Role, str], Params]
+    terms: Terms
     at_most_once: bool
     plain: bool
     single: bool
@@ -46,7 +49,8 @@ def facts_of(session: Session, batch_id: str) -> Facts:
         plain = not mode_for(plan.mode).needs_text
         at_most_once = session.get_one(Batch, batch_id).at_most_once
         single = plain and len(plan.variants) == 1
-        known = Facts(plan, params_of(plan), at_most_once, plain, single)
+        terms = Terms(plan.prices, plan.margin_percent)
+        known = Facts(plan, params_of(plan), terms, at_most_once, plain, single)
         if len(_facts) >= _KEPT:
             _facts.clear()
         _facts[batch_id] = known

@@ -7,13 +7,15 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from app.billing.catalogue import listed_models
-from app.billing.pricing import Price, price_of
+from app.billing.pricing import Price
+from app.billing.terms import Terms
 from app.billing.windows import context_tokens
 from app.domain.money import nanos_to_dollars
 from app.domain.prompt import ModelRef
-from app.domain.states import LaneState
+from app.domain.states import Billed, LaneState
 from app.models import Lane
 from app.pipeline.lanes import lanes_for
+from app.pipeline.prices import own_prices
 from app.pipeline.services import Services
 from app.providers import registry, simulated
 from app.providers.aggregator import AGGREGATOR, aggregator_for, serves
@@ -76,13 +78,14 @@ def offers(services: Services, account_id: str) -> Offers:
     with services.store.read() as session:
         names = [*registry.known_providers(), *_custom_providers(session, account_id)]
         lanes = lanes_for(session, account_id, names)
+        terms = Terms(own_prices(session, account_id), services.settings.margin_percent)
     aggregator = lanes.get(AGGREGATOR)
     providers = [_provider_offer(name, lanes.get(name), aggregator) for name in names]
     models = [
         offer
         for one in providers
         if one.key is not None and one.state == LaneState.OPEN
-        for offer in _model_offers(one.provider, one.key, one.via)
+        for offer in _model_offers(one.provider, one.key, one.via, terms)
     ]
     return Offers(models, providers)
 
@@ -116,11 +119,12 @@ def _provider_offer(provider: str, lane: Lane | None, aggregator: Lane | None) -
     return ProviderOffer(provider, lane.billed, lane.state, is_listed, reason)
 
 
-def _model_offers(provider: str, key: str, via: str | None) -> Iterator[ModelOffer]:
+def _model_offers(provider: str, key: str, via: str | None, terms: Terms) -> Iterator[ModelOffer]:
+    billed = Billed.CREDITS if key == Billed.CREDITS else Billed.BYOK
     names = simulated.MODELS if provider == registry.SIMULATED else listed_models(provider)
     for name in names:
         ref = ModelRef(provider, name) if via is None else aggregator_for(provider, name)
-        price = None if ref is None else price_of(ref.provider, ref.model)
+        price = None if ref is None else terms.price_of(ref.provider, ref.model, billed)
         if ref is not None and price is not None and not _NOT_CHAT.search(name):
             context = context_tokens(ref.provider, ref.model)
             offered = _price_offer(price)

@@ -5,6 +5,7 @@ from random import Random
 
 import msgspec
 
+from app.billing.terms import LIST_TERMS, Terms
 from app.domain.completion import Completion, Usage
 from app.domain.errors import (
     MalformedCompletionError,
@@ -50,6 +51,7 @@ class ClaimedCall(msgspec.Struct):
     worker_id: str
     at_most_once: bool = False
     fail_fast: bool = False
+    terms: Terms = LIST_TERMS
     single: bool = False  # its job is nothing but this call, and ends with it
     tokens_permitted: int = 0  # what of a token rate its permit was for
 
@@ -252,3 +254,13 @@ def given_back(call: ClaimedCall, why: str, delay_s: float = 0.0) -> Finished:
         wait_reason=why if delay_s else None,
         reason=why,
     )
+
+
+def usage_snapshot(one: Finished) -> str | None:
+    """What a cost was worked out from: usage as the provider told it, or as we estimated it."""
+    completion = one.completion
+    if completion is None:
+        return None
+    if completion.usage_raw is None or completion.usage.estimated:
+        return msgspec.json.encode(completion.usage).decode()
+    return completion.usage_raw

@@ -45,7 +45,7 @@ def prepare(store: Store, entry: Entry, calls: Sequence[ClaimedCall]) -> list[Pr
     prepared = []
     for one in calls:
         one.at_most_once = facts.at_most_once
-        one.single = facts.single
+        one.single, one.terms = facts.single, facts.terms
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None
         messages = request.messages if request else None

@@ -14,7 +14,7 @@ from app.domain.prompt import Prompt
 from app.domain.states import Billed, CallState, JobState
 from app.modes.registry import mode_for
 from app.pipeline.facts import Facts
-from app.pipeline.outcomes import Finished
+from app.pipeline.outcomes import Finished, usage_snapshot
 
 COMPLETION_COLUMNS = (
     "call_id", "epoch", "finish_reason", "model_returned", "latency_ms", "flags", "created_at",
@@ -78,7 +78,7 @@ class Rows:
                 call_id=one.call.id,
                 amount_nanos=one.cost_nanos,
                 price_version=one.price_version,
-                note=one.completion.usage_raw if one.completion else None,
+                note=usage_snapshot(one),
             )
             for one in self.group
             if one.call.billed is Billed.CREDITS and one.cost_nanos

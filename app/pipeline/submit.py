@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
+from app.accounts.limits import check_quotas
 from app.billing import ledger
-from app.billing.pricing import price_of
+from app.billing.terms import Terms
 from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
 from app.domain.ids import Prefix, job_ids, new_id
@@ -27,11 +28,13 @@ from app.models import (
     StoredText,
 )
 from app.pipeline.account_plan import account_plan
+from app.pipeline.accounts import default_limits
 from app.pipeline.calls import TEXT_COLUMNS
 from app.pipeline.context import rules_of, windows_of
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import RawLine, Spool, spool_lines
+from app.pipeline.prices import priced
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.worst import batch_worst_nanos
@@ -76,12 +79,14 @@ def submit(services: Services, submission: Submission) -> Submitted:
         InvalidRequestError: something about the batch or a line is wrong.
         ConflictError: the idempotency key was used with another body.
         InsufficientCreditsError: the account's credits do not cover the hold.
+        QuotaError: the account would have more open jobs than it may.
     """
     known = _known(services.store, submission)
     if known is not None:
         return Submitted(known, created=False)
     with services.store.read() as session:
         plan = account_plan(session, submission.account_id, submission.body)
+        plan = priced(session, submission.account_id, plan, services.settings.margin_percent)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings)
     rules = rules_of(plan, submission.body, windows_of(plan))
@@ -143,6 +148,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         tx.flush()
         _insert_jobs(tx, store, batch, spool)
         _hold_credits(tx, services, batch, plan, lanes, spool)
+        check_quotas(tx, store, batch.account_id, default_limits(services.settings))
         send_after_commit(tx, services.queue, Step.PLAN, batch.id)
     return batch.id
 
@@ -219,11 +225,13 @@ def check_prices(plan: Plan, lanes: Mapping[str, Lane], body: BatchBody) -> None
     Raises:
         InvalidRequestError: a model's price is not known and would have to be.
     """
+    terms = Terms(plan.prices, plan.margin_percent)
     for field, _, variant in variants_of(plan):
-        if price_of(variant.ref.provider, variant.ref.model) is not None:
-            continue
         lane = lanes.get(variant.ref.provider)
-        if lane is not None and lane.billed == Billed.CREDITS:
+        billed = Billed.BYOK if lane is None else lane.billed
+        if terms.price_of(variant.ref.provider, variant.ref.model, billed) is not None:
+            continue
+        if billed == Billed.CREDITS:
             raise InvalidRequestError(
                 f"{field}: the price of {variant.ref} is not known, so it cannot be paid with "
                 "credits; use a key of your own",
@@ -282,7 +290,7 @@ def _hold_credits(
 ) -> None:
     worst = batch_worst_nanos(
         plan,
-        [provider for provider, lane in lanes.items() if lane.billed == Billed.CREDITS],
+        {name: lane.billed for name, lane in lanes.items() if lane.billed == Billed.CREDITS},
         jobs=spool.count,
         input_tokens=spool.input_tokens,
         max_tokens_default=services.settings.max_tokens_default,

@@ -9,11 +9,13 @@ from itertools import chain
 
 from sqlmodel import col, delete, select
 
+from app.accounts.limits import check_quotas
 from app.db import Commit
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import Prefix, new_id
 from app.files import Files
 from app.models import InputFile
+from app.pipeline.accounts import default_limits
 from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
 from app.pipeline.tables import csv_lines, parquet_lines
@@ -49,6 +51,7 @@ def upload(
     Raises:
         InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet.
         TooLargeError: it is over the limit.
+        QuotaError: the account would keep more bytes than it may.
         UnavailableError: the storage or the store is full or away.
     """
     file_id, files = new_id(Prefix.FILE), Files(services.settings.files_base_url)
@@ -68,6 +71,8 @@ def upload(
                 expires_at=None if kept_for is None else now + kept_for,
             )
             tx.add(row)
+            tx.flush()
+            check_quotas(tx, services.store, account_id, default_limits(services.settings))
     except BaseException:
         _forget(services, files, file_id)
         raise

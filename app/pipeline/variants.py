@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.billing.pricing import price_of
+from app.billing.terms import Terms
 from app.domain.checks import Check
 from app.domain.errors import InvalidRequestError
 from app.domain.money import NANOS_MAX
@@ -35,7 +35,7 @@ def make_plan(body: BatchBody) -> Plan:
         tuple(variants),
         judge=_judge_spec(body),
         blend=_blend_spec(body),
-        mesh=_mesh_spec(body, defaults, variants),
+        mesh=_mesh_spec(body, defaults),
     )
     mode_for(plan.mode).check(plan)
     return plan
@@ -107,20 +107,28 @@ def _takes_temperature(ref: ModelRef) -> bool:
     return True
 
 
-def _mesh_spec(body: BatchBody, defaults: Params, models: Sequence[Variant]) -> MeshSpec | None:
+def _mesh_spec(body: BatchBody, defaults: Params) -> MeshSpec | None:
     if body.mesh is None:
         return None
     fallback = _variants(body.mesh.fallback, defaults, 1, "mesh.fallback")
-    order: tuple[str, ...] = ()
-    if body.mesh.strategy == "cost":
-        order = tuple(one.label for one in sorted([*models, *fallback], key=_dearness))
-    return MeshSpec(tuple(fallback), body.mesh.strategy, order)
+    return MeshSpec(tuple(fallback), body.mesh.strategy)
 
 
-def _dearness(variant: Variant) -> int:
-    """What a call of some size costs; a model without a known price comes last."""
-    price = price_of(variant.ref.provider, variant.ref.model)
-    return NANOS_MAX if price is None else price.worst_nanos(_SIZE_TOKENS, _SIZE_TOKENS)
+def cheapest_first(plan: Plan) -> Plan:
+    """A mesh by cost tries what a call of some size costs least first, unknown prices last.
+
+    By prices of the account's own where there are, and the list's.
+    """
+    mesh, terms = plan.mesh, Terms(plan.prices)
+    if mesh is None or mesh.strategy != "cost":
+        return plan
+
+    def dearness(variant: Variant) -> int:
+        price = terms.price_of(variant.ref.provider, variant.ref.model)
+        return NANOS_MAX if price is None else price.worst_nanos(_SIZE_TOKENS, _SIZE_TOKENS)
+
+    order = tuple(one.label for one in sorted([*plan.variants, *mesh.fallback], key=dearness))
+    return msgspec.structs.replace(plan, mesh=msgspec.structs.replace(mesh, order=order))
 
 
 def _variants(

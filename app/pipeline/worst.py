@@ -1,8 +1,8 @@
 """What a batch may cost at the most, for the hold of credits at submit."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
-from app.billing.pricing import price_of
+from app.billing.terms import Terms
 from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.modes.registry import mode_for
@@ -15,7 +15,7 @@ _RETOKENISED = 2
 
 def batch_worst_nanos(
     plan: Plan,
-    providers: Collection[str],
+    billed: Mapping[str, str],
     *,
     jobs: int,
     input_tokens: int,
@@ -23,26 +23,28 @@ def batch_worst_nanos(
 ) -> int:
     """The most that the batch's calls to these providers may cost, in nanodollars.
 
-    Exact as a bound for the first round; for later rounds it assumes that every answer is as
-    long as it may be. `input_tokens` is the sum of the prompts' bounds.
+    `billed` says of each provider who is charged. Exact as a bound for the first round; for
+    later rounds it assumes that every answer is as long as it may be. `input_tokens` is the sum
+    of the prompts' bounds.
     """
-    total = 0
+    terms, total = Terms(plan.prices, plan.margin_percent), 0
+
+    def worst(variant: Variant, read: int) -> int:
+        ref = variant.ref
+        price = terms.price_of(ref.provider, ref.model, billed[ref.provider])
+        if price is None:
+            return 0
+        output_tokens = jobs * (variant.params.max_tokens or max_tokens_default)
+        return price.worst_nanos(read, output_tokens, requests=jobs)
+
     for variant in plan.variants:
-        if variant.ref.provider in providers:
-            total += _worst(variant, input_tokens, jobs, max_tokens_default)
+        if variant.ref.provider in billed:
+            total += worst(variant, input_tokens)
     answer_tokens = max(
         variant.params.max_tokens or max_tokens_default for variant in plan.variants
     )
     for variant, answers in mode_for(plan.mode).later_calls(plan):
-        if variant.ref.provider in providers:
+        if variant.ref.provider in billed:
             read = input_tokens + jobs * (_FRAME_TOKENS + answers * answer_tokens * _RETOKENISED)
-            total += _worst(variant, read, jobs, max_tokens_default)
+            total += worst(variant, read)
     return total
-
-
-def _worst(variant: Variant, input_tokens: int, jobs: int, max_tokens_default: int) -> int:
-    price = price_of(variant.ref.provider, variant.ref.model)
-    if price is None:
-        return 0
-    output_tokens = jobs * (variant.params.max_tokens or max_tokens_default)
-    return price.worst_nanos(input_tokens, output_tokens, requests=jobs)

@@ -28,6 +28,7 @@ from app.reports.report_views import (
     ContestantView,
     JudgePanelist,
     ReportView,
+    Stage,
     StageCost,
 )
 from app.reports.tallies import (
@@ -41,10 +42,10 @@ from app.reports.tallies import (
 from app.stats.intervals import Estimate, mean_by_prompt, win_share
 
 _NO_MARKS = Marks()
-_STAGES: dict[Role, Literal["candidates", "syntheses", "judges"]] = {
+_STAGES: dict[Role, Stage] = {
     Role.CANDIDATE: "candidates",
-    Role.SYNTHESIZER: "syntheses",
     Role.JUDGE: "judges",
+    Role.SYNTHESIZER: "blend",
 }
 
 
@@ -90,7 +91,8 @@ def lay_out(sums: "Sums") -> ReportView:
         levels=_levels(sums),
         blend=_proof(sums, judged),
     )
-    return notes_on(view, ending=batch.ending, cached=batch.calls_cached)
+    estimated = sum(one.estimated for one in sums.used.values())
+    return notes_on(view, ending=batch.ending, cached=batch.calls_cached, estimated=estimated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,16 +237,20 @@ def _panelist(sums: Sums, judge: Variant) -> JudgePanelist:
 
 
 def _stages(sums: Sums) -> list[StageCost]:
-    roles = [Role.CANDIDATE]
-    roles += [Role.SYNTHESIZER] if sums.plan.mode == "blend" else []
-    return [_stage(sums, role) for role in roles + ([Role.JUDGE] if sums.judges else [])]
+    """What each stage cost; one that the mode does not have is left out."""
+    has = {Role.CANDIDATE, *(role for role, _ in sums.used)}
+    if sums.judges:
+        has.add(Role.JUDGE)
+    if sums.plan.blend is not None:
+        has.add(Role.SYNTHESIZER)
+    return [_stage(sums, role, name) for role, name in _STAGES.items() if role in has]
 
 
-def _stage(sums: Sums, role: Role) -> StageCost:
+def _stage(sums: Sums, role: Role, name: Stage) -> StageCost:
     used = [one for (of_role, _), one in sums.used.items() if of_role == role]
     unpriced = sum(one.unpriced for one in used)
     return StageCost(
-        stage=_STAGES[role],
+        stage=name,
         answers=sum(one.answers for one in used),
         cost_nanos=None if unpriced else sum(one.cost_nanos for one in used),
         unpriced_answers=unpriced,

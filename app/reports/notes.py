@@ -12,8 +12,13 @@ from app.reports.report_views import ReportView
 _FLIPS_MANY = 0.2
 
 
-def notes_on(view: ReportView, *, ending: str | None, cached: int = 0) -> ReportView:
-    """The report with its notes; `cached` calls took an earlier answer."""
+def notes_on(
+    view: ReportView, *, ending: str | None, cached: int = 0, estimated: int = 0
+) -> ReportView:
+    """The report with its notes; `cached` calls took an earlier answer.
+
+    Of `estimated` answers no provider told the usage.
+    """
     notes = [
         *_about_state(view, ending),
         *_about_rows(view),
@@ -24,6 +29,11 @@ def notes_on(view: ReportView, *, ending: str | None, cached: int = 0) -> Report
         notes.append(
             f"Used again: {_count(cached, 'answer')} of earlier calls. They cost nothing here, "
             "and are in no latency and no count of tokens."
+        )
+    if estimated:
+        notes.append(
+            f"The usage of {_count(estimated, 'answer')} is an estimate of ours, for the provider "
+            "told none that can be; so is what is counted as its cost."
         )
     return msgspec.structs.replace(view, notes=notes)
 

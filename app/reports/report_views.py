@@ -66,10 +66,13 @@ class JudgePanelist(msgspec.Struct, frozen=True, kw_only=True):
     unpriced_answers: int
 
 
+Stage = Literal["candidates", "judges", "blend"]
+
+
 class StageCost(msgspec.Struct, frozen=True, kw_only=True):
     """What one stage of the batch cost; None where a price is not known."""
 
-    stage: Literal["candidates", "syntheses", "judges"]
+    stage: Stage
     answers: int
     cost_nanos: int | None
     unpriced_answers: int

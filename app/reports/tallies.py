@@ -15,13 +15,17 @@ _PERCENTILES = (50, 95)
 
 
 class Used(NamedTuple):
-    """What a label's completions in a role used; `cost_nanos` is of those with a known price."""
+    """What a label's completions in a role used; `cost_nanos` is of those with a known price.
+
+    Of `estimated` ones the provider told no usage that could be believed.
+    """
 
     answers: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost_nanos: int = 0
     unpriced: int = 0
+    estimated: int = 0
 
 
 def calls_by_state(session: Session, batch_id: str) -> dict[str, Counter[str]]:
@@ -65,6 +69,7 @@ def used_statement(batch_id: str) -> sa.Executable:
             sa.func.sum(col(UsageRow.output_tokens)),
             sa.func.coalesce(sa.func.sum(cost), 0),
             sa.func.count() - sa.func.count(cost),
+            sa.func.sum(sa.case((col(UsageRow.estimated), 1), else_=0)),
         )
         .where(col(UsageRow.batch_id) == batch_id)
         .group_by(role, label)

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any, Literal
 
 import msgspec
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from app.billing.tally import SUMS, Key, Tally, tallies_of, tally_batch
@@ -126,16 +127,22 @@ def _tallies(
         select(Batch).where(Batch.account_id == account_id, col(Batch.closed_at).is_(None))
     ).all()
     live = [(batch.id, tally_batch(session, batch)) for batch in open_batches]
-    rows = session.exec(
-        select(UsageRollup)
-        .where(UsageRollup.account_id == account_id)
-        .where(col(UsageRollup.day).between(first, last))
-    ).all()
+    rows = session.execute(rollups_statement(account_id, first, last)).all()
     kept = {row.batch_id for row in rows}
     yield from tallies_of(rows)
     for batch_id, tallies in live:
         if batch_id not in kept:
             yield from tallies.items()
+
+
+def rollups_statement(account_id: str, first: str, last: str) -> sa.Select[Any]:
+    """What was added up of an account's calls of these days; by columns, for there are many."""
+    columns = UsageRollup.model_fields
+    return (
+        sa.select(*(getattr(UsageRollup, name) for name in columns))
+        .where(col(UsageRollup.account_id) == account_id)
+        .where(col(UsageRollup.day).between(first, last))
+    )
 
 
 def _part(key: Key, group_by: Sequence[str]) -> tuple[str | None, ...]:

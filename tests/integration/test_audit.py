@@ -41,7 +41,7 @@ def test_an_account_sees_its_own_entries_latest_first_and_by_the_page(store: Sto
 
 def test_an_action_that_is_rolled_back_is_in_no_log(store: Store) -> None:
     with store.transaction() as tx:
-        record_action(tx, Action.PRICE_SET, actor=OPERATOR, account_id="acct_1")
+        record_action(tx, Action.PRICES_SET, actor=OPERATOR, account_id="acct_1")
         tx.rollback()
     assert subjects(store, "acct_1") == []
 

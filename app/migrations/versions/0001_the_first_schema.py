@@ -56,6 +56,10 @@ def upgrade() -> None:
         sa.Column("data_key_wrapped", sa.Text(), nullable=False),
         sa.Column("data_key_kid", WORD, nullable=False),
         sa.Column("webhook_secret_sealed", sa.Text(), nullable=False),
+        sa.Column("disabled_at", TIME, nullable=True),
+        sa.Column("requests_per_minute", sa.BigInteger(), nullable=True),
+        sa.Column("queued_jobs_max", sa.BigInteger(), nullable=True),
+        sa.Column("storage_bytes_max", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "granted_nanos + overrun_nanos = held_nanos + available_nanos + spent_nanos",
             name="ck_account_balances",
@@ -64,6 +68,23 @@ def upgrade() -> None:
             "held_nanos >= 0 AND available_nanos >= 0", name="ck_account_not_negative"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_account"),
+    )
+    op.create_table(
+        "own_price",
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("provider", WORD, nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("billed", WORD, nullable=False),
+        sa.Column("input_micros", sa.BigInteger(), nullable=False),
+        sa.Column("output_micros", sa.BigInteger(), nullable=False),
+        sa.Column("cache_read_micros", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.CheckConstraint("billed IN ('byok', 'credits')", name="ck_own_price_billed_known"),
+        sa.CheckConstraint(
+            "input_micros >= 0 AND output_micros >= 0 AND cache_read_micros >= 0",
+            name="ck_own_price_not_negative",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "provider", "model", "billed", name="pk_own_price"),
     )
     op.create_table(
         "audit_entry",
@@ -646,6 +667,7 @@ def downgrade() -> None:
     op.drop_table("event")
     op.drop_table("backlog")
     op.drop_table("audit_entry")
+    op.drop_table("own_price")
     op.drop_table("account")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION refuse_change()")

@@ -249,6 +249,17 @@ def test_x1_a_private_address_is_refused_at_the_attempt_too(
     assert "not allowed" in row.error
 
 
+def test_x13_what_has_become_the_apis_own_address_is_refused_at_the_attempt(
+    services: Services, account: Account, receiver: FakeReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery_id = announce(services, account, receiver.url)
+    monkeypatch.setenv("OVERNIGHT_PORT", str(receiver.port))
+    deliver(replace(services, settings=load_settings()))
+    assert receiver.journal == []
+    row = row_of(services, delivery_id)
+    assert (row.state, row.error) == ("queued", "the URL is this API's own")
+
+
 def test_k1_neither_the_store_nor_the_log_keeps_a_secret_that_is_echoed(
     services: Services, account: Account
 ) -> None:

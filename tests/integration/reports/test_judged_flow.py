@@ -128,7 +128,7 @@ def test_a_blend_is_proven_against_its_best_source_with_what_each_brought(engine
     assert proof.extra_cost_per_win_nanos >= proof.extra_cost_nanos
     assert proof.extra_latency_ms is not None
     assert {one.label for one in proof.duel.contributions} == {SILVER, BRONZE, TIN}
-    assert [one.stage for one in found.costs] == ["candidates", "syntheses", "judges"]
+    assert [one.stage for one in found.costs] == ["candidates", "judges", "blend"]
     assert sum(one.cost_nanos for one in found.costs) == found.cost.spent_nanos
 
 

@@ -1,6 +1,9 @@
 """Webhook endpoints through the official client, and events that it unwraps."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -44,6 +47,18 @@ def test_an_endpoint_is_made_shown_listed_changed_and_deleted(
     assert (gone.id, gone.deleted, gone.object) == (made.id, True, "webhook_endpoint.deleted")
     with pytest.raises(openai.NotFoundError):
         client.webhooks.retrieve(made.id)
+
+
+def test_the_pages_example_makes_and_tests_an_endpoint(
+    client: openai.OpenAI, receiver: FakeReceiver
+) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "webhooks.md").read_text()
+    [code] = re.findall(r"```python\n([^`]*def watch.*?)```", page, re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    secret = found["watch"](client, receiver.url)
+    [seen] = receiver.journal
+    assert client.webhooks.unwrap(seen.body, dict(seen.headers), secret=secret)
 
 
 def test_the_event_types_are_openais_and_ours(client: openai.OpenAI) -> None:
