@@ -8,7 +8,7 @@ import pytest
 
 from app.db import Store
 from app.domain.spec import BatchBody
-from app.pipeline.estimate import estimate
+from app.pipeline.estimate import Estimate, estimate
 from app.pipeline.lines import RawLine
 from app.pipeline.submit import Submission
 from app.reports.leaderboard import report
@@ -45,12 +45,16 @@ def run(engine: Engine, **body: Any) -> tuple[ReportView, str]:
 
 
 def estimated_calls(engine: Engine, **body: Any) -> int:
+    return estimated(engine, **body).calls
+
+
+def estimated(engine: Engine, **body: Any) -> Estimate:
     lines = [
         RawLine(f"jobs[{n}]", msgspec.json.encode({"custom_id": f"c{n}", "prompt": prompt}))
         for n, prompt in enumerate(PROMPTS)
     ]
     spec = BatchBody.model_validate_json(msgspec.json.encode({"params": QUICK, **body}))
-    return estimate(engine.services, Submission(engine.account_id, spec, lines)).calls
+    return estimate(engine.services, Submission(engine.account_id, spec, lines))
 
 
 def made_calls(engine: Engine, batch_id: str) -> int:
@@ -63,9 +67,11 @@ def test_every_scoring_recovers_the_planted_order_at_the_estimated_calls(
     engine: Engine, judge: dict[str, Any]
 ) -> None:
     body = {"mode": "judge", "models": PLANTED[::-1], "judge": judge}
-    expected = estimated_calls(engine, **body)
+    foreseen = estimated(engine, **body)
+    expected = foreseen.calls
     found, batch_id = run(engine, **body)
 
+    assert any("cascade" in note for note in foreseen.notes) == ("escalate_below" in judge)
     assert (found.state, found.judged) == ("completed", len(PROMPTS))
     assert found.leaderboard[0].label == GOLD
     assert found.leaderboard[-1].label == TIN
