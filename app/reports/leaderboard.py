@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal
 
 import msgspec
 from sqlmodel import Session
@@ -18,7 +17,8 @@ from app.modes.blend_plan import answering, synthesis_label, synthesizer_of
 from app.modes.judge_prompt import SCORE_MAX
 from app.providers.registry import SIMULATED
 from app.reports.blended import proof_of
-from app.reports.judged_views import BlendProofView, EstimateView, JudgedView, LevelView
+from app.reports.cascade import levels_of
+from app.reports.judged_views import BlendProofView, EstimateView, JudgedView
 from app.reports.judgements import Judgements, Marks, judgements
 from app.reports.notes import notes_on
 from app.reports.owned import own_batch, plan_of
@@ -88,7 +88,7 @@ def lay_out(sums: "Sums") -> ReportView:
         wins=judged.wins if judged else None,
         tests=judged.tests if judged else [],
         trust=judged.trust if judged else None,
-        levels=_levels(sums),
+        levels=levels_of(sums.judges, sums.judged.decided_by, sums.used),
         blend=_proof(sums, judged),
     )
     estimated = sum(one.estimated for one in sums.used.values())
@@ -262,38 +262,6 @@ def _proof(sums: Sums, judged: JudgedView | None) -> BlendProofView | None:
         return None
     best = sums.latencies.get(judged.duel.best, (None, None))[0]
     return proof_of(sums.plan, judged.duel, sums.used, (sums.blend_p50_ms, best))
-
-
-def _levels(sums: Sums) -> list[LevelView]:
-    """What each level of a cascade decided and cost: checks, the first judge, the others."""
-    spec = sums.plan.judge
-    if spec is None or not sums.judged.decided_by:
-        return []
-    levels: list[tuple[Literal["checks", "judge", "panel"], Sequence[Variant]]] = [
-        ("checks", ()),
-        ("judge", spec.judges[:1]),
-        ("panel", spec.judges[1:]),
-    ]
-    return [
-        _level(
-            level,
-            sums.judged.decided_by[level],
-            [sums.used_as(Role.JUDGE, one.label) for one in judges],
-        )
-        for level, judges in levels
-    ]
-
-
-def _level(
-    level: Literal["checks", "judge", "panel"], decided: int, used: Sequence[Used]
-) -> LevelView:
-    unpriced = any(one.unpriced for one in used)
-    return LevelView(
-        level=level,
-        decided=decided,
-        answers=sum(one.answers for one in used),
-        cost_nanos=None if unpriced else sum(one.cost_nanos for one in used),
-    )
 
 
 def _is_simulated(variant: Variant) -> bool:
