@@ -13,6 +13,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
 TEST_PROCESSES ?= 2
+MINUTES ?= 3
 
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links $(COMPILE_FLAGS)
@@ -37,7 +38,7 @@ bench-peers: $(BIN)/.dev ## The same prompts through us and through what one wou
 	$(BIN)/python -m tests.bench.peers_main
 
 ##@ Work on it
-.PHONY: .venv .venv-local test torture check fix
+.PHONY: .venv .venv-local test torture chaos check fix
 .venv: $(BIN)/.dev ## Install all that is needed to work on the code
 .venv-local: $(BIN)/.local ## Add the model that runs on this machine
 
@@ -45,8 +46,11 @@ test: $(BIN)/.dev $(BIN)/.local ## Every test: the small ones in parallel, then 
 	$(PYTEST) -n $(TEST_PROCESSES) -m "not e2e and not torture"
 	$(if $(wildcard tests/e2e/test_*.py),$(PYTEST) tests/e2e)
 
-torture: $(BIN)/.dev ## Longer tests: limits over minutes, and whatever else takes its time
-	$(PYTEST) tests/torture
+chaos: $(BIN)/.dev ## Kill and stop everything under load, then check the history (SEED=, MINUTES=)
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+torture: $(BIN)/.dev ## Longer tests, half an hour of them (DEBIAN=1: those that need faketime)
+	$(PYTEST) tests/torture -m "$(if $(DEBIAN),debian,not debian)"
 
 check: $(BIN)/.dev ## Format, lint, types and import rules
 	$(BIN)/ruff format --check

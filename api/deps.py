@@ -60,7 +60,7 @@ def id_pattern(prefix: Prefix) -> str:
     return rf"^{prefix.value}_[{ALPHABET}]{{{chars}}}$"
 
 
-def _checked(prefix: Prefix, what: str, given: str) -> str:
+def checked_id(prefix: Prefix, what: str, given: str) -> str:
     """An id, or the answer that one which is none gets: the store is not asked for it."""
     if not re.fullmatch(id_pattern(prefix), given):
         raise NotFoundError(f"there is no {what} {given[:_ID_SHOWN_CHARS]!r}")
@@ -68,27 +68,27 @@ def _checked(prefix: Prefix, what: str, given: str) -> str:
 
 
 async def _batch_id(batch_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.BATCH, "batch", batch_id)
+    return checked_id(Prefix.BATCH, "batch", batch_id)
 
 
 async def _job_id(job_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.JOB, "job", job_id)
+    return checked_id(Prefix.JOB, "job", job_id)
 
 
 async def _file_id(file_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.FILE, "file", file_id)
+    return checked_id(Prefix.FILE, "file", file_id)
 
 
 async def _api_key_id(api_key_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.API_KEY, "API key", api_key_id)
+    return checked_id(Prefix.API_KEY, "API key", api_key_id)
 
 
 async def _endpoint_id(endpoint_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.ENDPOINT, "webhook endpoint", endpoint_id)
+    return checked_id(Prefix.ENDPOINT, "webhook endpoint", endpoint_id)
 
 
 async def _delivery_id(delivery_id: Annotated[str, Path()]) -> str:
-    return _checked(Prefix.DELIVERY, "delivery", delivery_id)
+    return checked_id(Prefix.DELIVERY, "delivery", delivery_id)
 
 
 async def _idempotency_key(

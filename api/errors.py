@@ -34,6 +34,7 @@ STATUSES: dict[type[BaseException], HTTPStatus] = {
     errors.ForbiddenError: HTTPStatus.FORBIDDEN,
     errors.QuotaError: HTTPStatus.FORBIDDEN,
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.GoneError: HTTPStatus.GONE,
     errors.ConflictError: HTTPStatus.CONFLICT,
     errors.InsufficientCreditsError: HTTPStatus.PAYMENT_REQUIRED,
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -2,17 +2,20 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import IO, cast
+from tempfile import SpooledTemporaryFile
+from typing import IO, BinaryIO, cast
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from typing_extensions import override
 
 from api.body import limited_stream
 from api.errors import MalformedBodyError
 from app.domain.errors import InvalidRequestError, TooLargeError
 from app.files import CHUNK_BYTES
 from app.pipeline import upload
+from app.vault.spool import SealedSpool
 
 #: What a form adds to its file.
 _FORM_BYTES_MAX = 64 * 1024
@@ -20,9 +23,24 @@ _FIELD_BYTES_MAX = 1024
 _FIELDS_MAX = 8
 
 
+class _Parser(MultiPartParser):
+    """Parses a form whose file does not touch the disk in plain: it may be one to retain nothing."""
+
+    @override
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        part = self._current_part
+        if part.file is not None:
+            part.file.file.close()
+            part.file.file = cast("BinaryIO", SealedSpool())
+            self._files_to_close_on_error.append(
+                cast("SpooledTemporaryFile[bytes]", part.file.file)
+            )
+
+
 @asynccontextmanager
 async def form_of(request: Request, *fields: str) -> AsyncIterator[FormData]:
-    """The form of a request, its file in a spool on the disk until the block ends.
+    """The form of a request, its file in a sealed spool on the disk until the block ends.
 
     Args:
         request: what holds it.
@@ -34,7 +52,7 @@ async def form_of(request: Request, *fields: str) -> AsyncIterator[FormData]:
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise InvalidRequestError("send a form (multipart/form-data) with a field named file")
-    parser = MultiPartParser(
+    parser = _Parser(
         request.headers,
         _stream_of(request),
         max_files=1,

@@ -11,10 +11,10 @@ from api import docs, errors, health, openapi
 from api.admission import Admission
 from api.middleware import RequestMiddleware
 from api.openai import router as openai_v1
-from api.openai import webhooks as openai_webhooks
 from api.openai.errors import FACADE as OPENAI
 from api.v1 import router as v1
 from app.db import Commit
+from app.endings import Endings
 from app.limits.link import Link, connect
 from app.limits.requests import SharedRequests
 from app.logs import configure_logging
@@ -57,7 +57,6 @@ def create_app(services: Services | None = None) -> FastAPI:
     app.include_router(docs.router)
     app.include_router(v1)
     app.include_router(openai_v1)
-    app.include_router(openai_webhooks.router)
     return app
 
 
@@ -67,10 +66,12 @@ def _lifespan(given: Services | None) -> Lifespan:
         services = given or _start()
         app.state.services = services
         app.state.senders = SenderSet(services.settings.trusted_hosts)
+        app.state.endings = Endings(services.settings.broker_url)
         link = Link(connect(services.settings.broker_url))
         app.state.admission = Admission(services, SharedRequests(link))
         try:
-            yield
+            async with app.state.endings.listening():
+                yield
         finally:
             await link.close()
             await app.state.senders.close()

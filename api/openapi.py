@@ -16,8 +16,10 @@ from api.account_views import (
 from api.errors import ErrorAnswer
 from api.health import Health, ReadyView
 from api.openai.errors import OpenAIError
+from api.v1.account import PurgeView
 from api.v1.api_keys import ApiKeyBody
 from api.v1.prices import PricesBody
+from api.v1.privacy import PrivacyBody
 from api.v1.provider_keys import KeyBody
 from api.views import (
     BatchPage,
@@ -30,6 +32,7 @@ from api.views import (
     WebhookSecretView,
 )
 from api.webhook_views import SHAPES as WEBHOOK_SHAPES
+from app.accounts.privacy import Privacy
 from app.domain.spec import BatchBody, JobLine
 from app.pipeline.estimated import Estimate
 from app.pipeline.keys import KeyCheck
@@ -62,6 +65,9 @@ _SHAPES: tuple[type, ...] = (
     OwnPriceList,
     PricesBody,
     OpenAIError,
+    Privacy,
+    PrivacyBody,
+    PurgeView,
     ReadyView,
     ReportView,
     ResultPage,

@@ -6,6 +6,7 @@ from typing import Literal, cast
 import msgspec
 
 from app.billing.ledger import Balance
+from app.domain.states import Seal
 from app.models import InputFile, LedgerEntry
 from app.reports.views import BatchView, ResultLine
 from app.vault.provider_keys import ProviderKeyView
@@ -36,14 +37,15 @@ class FileView(msgspec.Struct, frozen=True):
     sha256: str
     created_at: datetime
     format: Literal["jsonl", "csv", "parquet"] = "jsonl"
-    retention: Literal["keep"] = "keep"
+    retention: Literal["keep", "none"] = "keep"
     object: Literal["file"] = "file"
 
     @classmethod
     def of(cls, row: InputFile) -> "FileView":
         """The view of a file."""
         known = cast("Literal['jsonl', 'csv', 'parquet']", row.format)
-        return cls(row.id, row.filename, row.bytes, row.sha256, row.created_at, known)
+        kept: Literal["keep", "none"] = "none" if row.seal == Seal.BATCH else "keep"
+        return cls(row.id, row.filename, row.bytes, row.sha256, row.created_at, known, kept)
 
 
 class LimitsView(msgspec.Struct, frozen=True):

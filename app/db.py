@@ -35,6 +35,8 @@ _HOT_OPTIONS = " ".join(
         "enable_bitmapscan=off",
         "jit=off",
         "plan_cache_mode=force_generic_plan",
+        # A worker that is stopped in the middle of a transaction must not keep its locks.
+        "idle_in_transaction_session_timeout=15000",
     )
 )
 
@@ -69,8 +71,11 @@ class Store:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._hot = hot
+        self.crash_at = crash_at
         self._crash = CrashPoint(crash_at) if crash_at else None
         self.engine = self._sqlite_engine() if self.is_sqlite else self._pg_engine(pool_size)
+        #: What every session has in its `info`.
+        self.info: dict[Any, Any] = {}
         # SQLite has one writer; waiting for it here is fair, and costs no polling.
         self._write_lock = FairLock() if self.is_sqlite else nullcontext()
 
@@ -113,7 +118,7 @@ class Store:
             self._write_lock,
             self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
             connection.begin(),
-            Tx(bind=connection, expire_on_commit=False) as tx,
+            Tx(bind=connection, expire_on_commit=False, info=self.info) as tx,
         ):
             yield tx
             tx.flush()
@@ -133,7 +138,7 @@ class Store:
         with (
             self._translated(),
             self.engine.connect() as connection,
-            Reader(bind=connection, expire_on_commit=False) as session,
+            Reader(bind=connection, expire_on_commit=False, info=self.info) as session,
         ):
             yield session
 
@@ -176,6 +181,18 @@ class Store:
         with driver.cursor() as cursor, cursor.copy(f'COPY "{name}" ({names}) FROM STDIN') as copy:
             for row in rows:
                 copy.write_row(row)
+
+    def checkpoint(self) -> bool:
+        """Empty SQLite's write-ahead log, where what was deleted can still be read; whether it is.
+
+        A reader may keep it from that for a while. PostgreSQL's log is its own affair.
+        """
+        if not self.is_sqlite:
+            return False
+        with self._write_lock, self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            is_busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
 
     def close(self) -> None:
         """Close every connection."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -49,15 +50,17 @@ class Files:
             UnavailableError: the storage is full or away.
         """
         path = self._path(file_id)
+        # A name of its own, so that two who write the same file are not in each other's way.
+        part = f"{path}.{secrets.token_hex(8)}{_PART}"
         with _translated():
             self._make_folder()
             try:
-                stored = self._write(path + _PART, chunks, bytes_max)
-                self._fs.mv(path + _PART, path)
+                stored = self._write(part, chunks, bytes_max)
+                self._fs.mv(part, path)
                 self._sync_folder()
             except BaseException:
                 with suppress(OSError):
-                    self._fs.rm_file(path + _PART)
+                    self._fs.rm_file(part)
                 raise
         return stored
 

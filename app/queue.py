@@ -18,6 +18,8 @@ QUEUE = "overnight"
 NAMESPACE = "overnight"
 #: Consumers that sleep between polls are woken through this channel.
 NUDGE_CHANNEL = "overnight:nudge"
+#: Here is said which batch has no open job any more, for who waits for it.
+DONE_CHANNEL = "overnight:done"
 HEARTBEAT_TIMEOUT_MS = 30_000
 _BROKER_TIMEOUT_S = 2.0
 #: How long a broker that failed is left alone: a hint is never worth waiting for.
@@ -34,6 +36,7 @@ class Step(StrEnum):
     BLEND = "blend"  # batch, jobs…
     FINALIZE = "finalize"  # batch
     DELIVER = "deliver"  # nothing
+    PURGE = "purge"  # purge
     RECONCILE = "reconcile"  # nothing
 
 
@@ -71,6 +74,8 @@ class BrokerQueue:
             self.broker.enqueue(message)
             if isinstance(self.broker, RedisBroker):
                 self.broker.client.publish(NUDGE_CHANNEL, step.value)
+                if step is Step.FINALIZE:
+                    self.broker.client.publish(DONE_CHANNEL, ids[0])
         except (RedisError, OSError) as error:
             self._paused_until = time.monotonic() + _BROKER_PAUSE_S
             log.warning("broker_unavailable", error=type(error).__name__)

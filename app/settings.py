@@ -49,6 +49,8 @@ class Settings(BaseSettings):
         None, validation_alias="OVERNIGHT_TRUSTED_HOSTS"
     )
     files_url: str | None = Field(None, validation_alias="OVERNIGHT_FILES_URL")
+    #: Day keys of batches that retain nothing; on many machines, a directory that all share.
+    keyring_dir: Path | None = Field(None, validation_alias="OVERNIGHT_KEYRING_DIR")
     log_level: str = Field("INFO", validation_alias="OVERNIGHT_LOG_LEVEL")
 
     worker_processes: int = Field(
@@ -111,7 +113,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("byok_encryption_key_file", mode="before")
+    @field_validator("byok_encryption_key_file", "keyring_dir", mode="before")
     @classmethod
     def _unset(cls, value: object) -> object:
         return None if value == "" else value

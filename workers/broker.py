@@ -11,7 +11,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from typing_extensions import override
 
-from app.queue import HEARTBEAT_TIMEOUT_MS, NAMESPACE, NUDGE_CHANNEL, QUEUE, redis_client
+from app.queue import HEARTBEAT_TIMEOUT_MS, NAMESPACE, NUDGE_CHANNEL, QUEUE, Step, redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +20,7 @@ IDLE_S = 1.0
 #: The same while its threads are busy: room may come free without a nudge.
 BUSY_S = 0.02
 _RECONNECT_S = 1.0
+_DISPATCH = Step.DISPATCH.value.encode()
 _HEARTBEAT_S = 2.0
 _SIDE_STOP_S = 2.0
 
@@ -117,15 +118,18 @@ class Side(threading.Thread):
         return self._stopping.wait(seconds)
 
 
-def listen(broker: NudgedBroker) -> Side:
-    """Hear nudges from whoever sends hints."""
+def listen(broker: NudgedBroker, wake_pump: Callable[[], None]) -> Side:
+    """Hear nudges from whoever sends hints; that of dispatch is as good as the hint itself."""
 
     def body(stopping: threading.Event) -> None:
         with broker.client.pubsub(ignore_subscribe_messages=True) as channel:
             channel.subscribe(NUDGE_CHANNEL)
             broker.nudge.give()  # what was sent while we were deaf
             while not stopping.is_set():
-                if channel.get_message(timeout=IDLE_S) is not None:
+                message = channel.get_message(timeout=IDLE_S)
+                if message is not None:
+                    if message["data"] == _DISPATCH:
+                        wake_pump()
                     broker.nudge.give()
 
     return Side("nudges", body)
@@ -144,10 +148,12 @@ def keep_alive(broker: NudgedBroker) -> Side:
 class Hands:
     """Dramatiq's worker threads with what keeps them awake and alive."""
 
-    def __init__(self, broker: NudgedBroker, threads: int) -> None:
+    def __init__(
+        self, broker: NudgedBroker, threads: int, wake_pump: Callable[[], None] = lambda: None
+    ) -> None:
         self._broker = broker
         self._worker = Worker(broker, worker_threads=threads, worker_timeout=round(IDLE_S * 1000))
-        self._sides = [listen(broker), keep_alive(broker)]
+        self._sides = [listen(broker, wake_pump), keep_alive(broker)]
 
     def start(self) -> None:
         """Begin to consume."""

@@ -199,7 +199,9 @@ class Flight:
     async def _park(
         self, prepared: Prepared, error: ProviderError, for_s: float | None = None
     ) -> None:
-        lane_id, reason = prepared.call.lane_id, f"{error.reason}: {error.message}"
+        # The lane outlives its batches: what may quote a text that is sealed is not kept with it.
+        words = "" if prepared.call.sealed else f": {error.message}"
+        lane_id, reason = prepared.call.lane_id, f"{error.reason}{words}"
         of = (self._services, lane_id, prepared.provider_key_id, reason, for_s)
         parked = await asyncio.get_running_loop().run_in_executor(self._executor, park_lane, *of)
         if parked:

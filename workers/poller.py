@@ -6,7 +6,7 @@ import structlog
 
 from app.domain.errors import UnavailableError
 from app.pipeline.reconcile import reconcile
-from app.queue import Step
+from app.queue import NAMESPACE, Step
 from workers.actor import follow
 from workers.broker import NudgedBroker, Side
 from workers.runtime import Runtime
@@ -14,6 +14,8 @@ from workers.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 1.0
+_PROBE = f"{NAMESPACE}:probe"
+_PROBE_KEPT_MS = 60_000
 
 
 def poll_store(runtime: Runtime, broker: NudgedBroker) -> Side:
@@ -43,6 +45,7 @@ def _look_once(runtime: Runtime) -> None:
 
 def _is_there(broker: NudgedBroker) -> bool:
     try:
-        return bool(broker.client.ping())
+        # A write: one that is full or read-only still answers a ping, and takes no hint.
+        return bool(broker.client.set(_PROBE, 1, px=_PROBE_KEPT_MS))
     except Exception:  # noqa: BLE001 - whatever it is, the broker is of no use just now
         return False

@@ -17,9 +17,9 @@ from app.limits.governor import Governor
 from app.limits.lanes import LaneLimits
 from app.pipeline.backlog import Entry, due_backlog, rest
 from app.pipeline.dispatch import Claim, Room, claim
+from app.pipeline.land import land
 from app.pipeline.outcomes import Policy, given_back
 from app.pipeline.reconcile import held_by
-from app.pipeline.record import record
 from app.pipeline.services import Services
 from workers.choose import INTERACTIVE_RESERVE, Key, choose
 from workers.flight import Flight
@@ -68,7 +68,7 @@ class Pump:
         # Claims and writes each have a thread, so that neither waits for the other's commit.
         self._claims: Executor = ThreadPoolExecutor(1, thread_name_prefix="claims")
         self._writes: Executor = ThreadPoolExecutor(1, thread_name_prefix="writes")
-        self._writer = Writer(partial(record, services), self._writes)
+        self._writer = Writer(partial(land, services), self._writes)
         self.flight = Flight(
             services, lease, (governor, breaker), policy, self._writer, self._claims
         )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 
+from app.domain.plan import MIXED
 from app.limits.lanes import Grant
 from app.pipeline.backlog import Entry, hold, note_wait
 from app.pipeline.closing import Waiting, close_waiting
@@ -32,7 +33,7 @@ class Waits:
         """Note what waits for a breaker; what no longer does is not noted any more."""
         for entry in entries:
             is_shut = (entry.lane_id, entry.model) in shut
-            if is_shut and entry.mode == "mesh":
+            if is_shut and entry.mode in {"mesh", MIXED}:
                 await self._run(self._skip, entry)
             if is_shut and not entry.noted:
                 await self._run(self._note, entry, CIRCUIT_OPEN)

@@ -61,7 +61,7 @@ def _run(stopping: threading.Event) -> None:
     runtime = Runtime(services)
     broker = NudgedBroker(settings.broker_url)
     declare(broker, runtime)
-    hands, poller = Hands(broker, THREADS), poll_store(runtime, broker)
+    hands, poller = Hands(broker, THREADS, runtime.wake_pump), poll_store(runtime, broker)
     _settle_down()
     runtime.start()
     hands.start()

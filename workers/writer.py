@@ -50,7 +50,7 @@ class Writer:
         """Take one in; it is durable when its group is."""
         self._rows.append(finished)
         self._filled.set()
-        if len(self._rows) >= GROUP_ROWS:
+        if len(self._rows) >= GROUP_ROWS or finished.call.interactive:
             self._full.set()
 
     @property

@@ -18,6 +18,7 @@ from app.db import Store
 from app.domain.clock import utc_now
 from app.domain.errors import AppError
 from app.migrations import check_schema, head
+from app.pipeline.room import rooms
 from app.queue import redis_client
 from app.settings import Settings
 from app.vault.custody import KEY_FILE, check_vault, key_file_of, load_vault
@@ -53,7 +54,7 @@ Check = Callable[[Settings], Iterator[Finding]]
 
 def examine(settings: Settings) -> list[Finding]:
     """Everything that can be found out from here."""
-    checks: tuple[Check, ...] = (_data_dir, _store, _broker, _api)
+    checks: tuple[Check, ...] = (_data_dir, _disks, _store, _broker, _api)
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -85,6 +86,15 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
         )
     if not open_to_others:
         yield Finding("data directory", Level.OK, f"{path} is ours alone")
+
+
+def _disks(settings: Settings) -> Iterator[Finding]:
+    for room in rooms(settings):
+        if room.is_scarce:
+            yield Finding("disk", Level.WARNING, room.warning, "make room on it")
+        else:
+            left = room.free_bytes / 1024**3
+            yield Finding("disk", Level.OK, f"{room.path}: {left:.1f} GiB left")
 
 
 def _secret_files(path: Path) -> list[Path]:

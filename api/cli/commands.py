@@ -43,6 +43,8 @@ MODULES = {
     "scheduler": "processes",
     "migrate": "migrate",
     "rotate-keys": "rotate",
+    "backup": "backup",
+    "restore": "backup",
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 the command line or its input is wrong; 3 nothing answers "

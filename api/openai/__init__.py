@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.openai import files
+from api.openai import batches, chat, files, models, webhooks
 
-router = APIRouter(prefix="/openai/v1")
-for part in (files,):
+router = APIRouter()
+for part in (files, batches, chat, models, webhooks):
     router.include_router(part.router)

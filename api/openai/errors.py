@@ -11,6 +11,7 @@ import msgspec
 
 from api.errors import EncodedBodyError, ErrorDetail, Facade
 from app.domain import errors
+from app.reports.openai_answers import Failure
 
 PREFIX = "/openai/"
 
@@ -49,6 +50,25 @@ def error_of(status: int, kind: str, message: str, param: str | None = None) -> 
     """An error, from a status and one of our own words for what it is."""
     fault = "server_error" if status >= _SERVER_ERRORS else "invalid_request_error"
     return OpenAIErrorDetail(message, _TYPES.get(kind, fault), param, _CODES.get(kind, kind))
+
+
+#: What a provider answers a bad request with, and we hand on as it is. Of its other refusals,
+#: those of its key and of its service, the fault is not the client's.
+_HANDED_ON = frozenset({400, 404, 409, 413, 415, 422, 429})
+_BAD_GATEWAY = 502
+
+
+def failure_answer(failure: Failure) -> tuple[int, OpenAIErrorDetail]:
+    """What a question that has no answer is answered with: a status, and the error."""
+    told = failure.status_code or 0
+    status = _BY_REASON.get(failure.reason)
+    if status is None:
+        status = told if told in _HANDED_ON or told >= _SERVER_ERRORS else _BAD_GATEWAY
+    kind = "rate_limited" if status == HTTPStatus.TOO_MANY_REQUESTS else failure.reason
+    return status, error_of(status, kind, failure.message)
+
+
+_BY_REASON = {"timeout": 504, "rate_limited": 429}
 
 
 def _encode(status: int, detail: ErrorDetail) -> bytes:

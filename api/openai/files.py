@@ -19,7 +19,7 @@ from app.domain.errors import InvalidRequestError
 from app.pipeline.upload import content_of, delete_file, own_file, upload
 from app.reports.files import FilePage, list_files
 
-router = APIRouter(prefix="/files", tags=["openai"])
+router = APIRouter(prefix="/openai/v1/files", tags=["openai"])
 
 #: How long OpenAI keeps what is uploaded for a batch, and what it takes as another span
 #: (openai-python 3.54.0, `file_create_params`).
@@ -40,7 +40,9 @@ class FilesQuery(Query):
 
 
 @router.post("", **told(FileObject))
-async def create_file(principal: Submitter, services: WithServices, request: Request) -> Response:
+async def openai_create_file(
+    principal: Submitter, services: WithServices, request: Request
+) -> Response:
     """Upload a file for a batch: a form with `file` and `purpose`."""
     async with form_of(request, "file", "purpose", _ANCHOR, _SECONDS) as form:
         if form.get("purpose") not in _PURPOSES:
@@ -74,7 +76,7 @@ def _kept_for(form: FormData) -> timedelta:
 
 
 @router.get("", **told(FileList))
-def files(
+def openai_files(
     principal: Reader, services: WithServices, query: Annotated[FilesQuery, QueryParameters()]
 ) -> Response:
     """List files."""
@@ -85,13 +87,13 @@ def files(
 
 
 @router.get("/{file_id}", **told(FileObject))
-def retrieve_file(principal: Reader, services: WithServices, file_id: FileId) -> Response:
+def openai_file(principal: Reader, services: WithServices, file_id: FileId) -> Response:
     """What is known of a file."""
     return answer(FileObject.of(own_file(services, principal.account_id, file_id)))
 
 
 @router.get("/{file_id}/content", **told(None))
-def file_content(principal: Reader, services: WithServices, file_id: FileId) -> Response:
+def openai_file_content(principal: Reader, services: WithServices, file_id: FileId) -> Response:
     """A file's bytes, as they were uploaded or written."""
     row, chunks = content_of(services, principal.account_id, file_id)
     return StreamingResponse(
@@ -105,7 +107,7 @@ def file_content(principal: Reader, services: WithServices, file_id: FileId) -> 
 
 
 @router.delete("/{file_id}", **told(DeletedFile))
-def remove_file(principal: Submitter, services: WithServices, file_id: FileId) -> Response:
+def openai_delete_file(principal: Submitter, services: WithServices, file_id: FileId) -> Response:
     """Delete a file. Batches that were made of it go on."""
     delete_file(services, principal.account_id, file_id)
     return answer(DeletedFile(file_id))

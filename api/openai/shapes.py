@@ -8,6 +8,7 @@ import msgspec
 from fastapi import Response
 
 from app.models import InputFile
+from app.reports.openai_batches import BatchObject
 
 _Item = TypeVar("_Item")
 
@@ -28,6 +29,19 @@ def told(view: type | None) -> dict[str, Any]:
             "5XX": problem,
         },
     }
+
+
+def told_body(answered: str, streamed: str | None = None) -> dict[str, Any]:
+    """The same of a route that takes a body which FastAPI does not see."""
+    made = told(None)
+    content = {"application/json": {"schema": {"type": "object"}}}
+    also = {} if streamed is None else {"text/event-stream": {"schema": {"type": "string"}}}
+    made["responses"][200] = {
+        "description": f"OpenAI's {answered}" + (f", or {streamed}s" if streamed else ""),
+        "content": {**content, **also},
+    }
+    made["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
+    return made
 
 
 def seconds(moment: datetime | None) -> int | None:
@@ -87,3 +101,7 @@ class _Listed(msgspec.Struct, Generic[_Item], frozen=True):
 
 class FileList(_Listed[FileObject], frozen=True):
     """Files, a page of them."""
+
+
+class BatchList(_Listed[BatchObject], frozen=True):
+    """Batches, a page of them."""

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from api.v1 import (
+    account,
     api_keys,
     audit,
     batches,
@@ -11,6 +12,7 @@ from api.v1 import (
     models,
     money,
     prices,
+    privacy,
     provider_keys,
     results,
     usage,
@@ -31,5 +33,7 @@ for part in (
     webhooks,
     api_keys,
     audit,
+    privacy,
+    account,
 ):
     router.include_router(part.router)

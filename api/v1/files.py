@@ -2,12 +2,14 @@
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 
 from api.answers import answer, answers
 from api.deps import FileId, Reader, Submitter, WithServices
 from api.forms import chunks_of, form_of, the_file
 from api.views import FileView
 from app.domain.errors import InvalidRequestError
+from app.domain.states import Retention
 from app.pipeline.upload import own_file, upload
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -17,13 +19,14 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 async def upload_file(principal: Submitter, services: WithServices, request: Request) -> Response:
     """Upload an input file: a form with a field `file`: JSONL, CSV or Parquet."""
     async with form_of(request, "file", "retention") as form:
-        if form.get("retention", "keep") != "keep":
-            raise InvalidRequestError(
-                "retention: only keep is possible; none is not supported yet", param="retention"
-            )
-        file = the_file(form)
+        retention, file = _retention_in(form), the_file(form)
         row = await run_in_threadpool(
-            upload, services, principal.account_id, file.filename or "", chunks_of(file)
+            upload,
+            services,
+            principal.account_id,
+            file.filename or "",
+            chunks_of(file),
+            retention=retention,
         )
     return answer(FileView.of(row), 201)
 
@@ -32,3 +35,12 @@ async def upload_file(principal: Submitter, services: WithServices, request: Req
 def file(principal: Reader, services: WithServices, file_id: FileId) -> Response:
     """What is known of an input file."""
     return answer(FileView.of(own_file(services, principal.account_id, file_id)))
+
+
+def _retention_in(form: FormData) -> str | None:
+    given = form.getlist("retention")
+    if not given:
+        return None
+    if len(given) > 1 or given[0] not in set(Retention):
+        raise InvalidRequestError("retention: send keep or none, once", param="retention")
+    return str(given[0])

@@ -18,10 +18,7 @@ SUBMIT_BYTES_MAX = 50 * 1024 * 1024
 SETTINGS_BYTES_MAX = 1024 * 1024
 DEPTH_MAX = 64
 
-#: Fields that are documented and not honoured yet, each with the values that ask for nothing.
-_LATER: dict[str, tuple[Any, ...]] = {
-    "retention": (None, "keep"),
-}
+#: What is documented and not honoured yet.
 _LATER_SCORING = "pairwise"
 #: What pydantic adds to the path of a field that may be one of several shapes.
 _SHAPES = frozenset({"ModelSpec", "constrained-str"})
@@ -63,7 +60,7 @@ def _lines(jobs: list[msgspec.Raw]) -> Iterator[RawLine]:
 
 
 def _settings_of(fields: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
-    """Everything but the jobs, less what asks for nothing."""
+    """Everything but the jobs."""
     size = sum(len(memoryview(raw)) for raw in fields.values())
     if size > SETTINGS_BYTES_MAX:
         raise TooLargeError(f"what is beside the jobs has at most {SETTINGS_BYTES_MAX:,} bytes")
@@ -71,16 +68,11 @@ def _settings_of(fields: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
     for name, value in settings.items():
         _check_value(name, value)
     _refuse_later(settings)
-    return {name: value for name, value in settings.items() if name not in _LATER}
+    return settings
 
 
 def _refuse_later(settings: Mapping[str, Any]) -> None:
     """A field that is not honoured yet is refused, never ignored."""
-    for name, neutral in _LATER.items():
-        # By type as well: 0 equals False, and is none.
-        asked = [(type(one), one) for one in neutral]
-        if name in settings and (type(settings[name]), settings[name]) not in asked:
-            raise _not_yet(name, "is")
     judge = settings.get("judge")
     if isinstance(judge, dict) and judge.get("scoring") == _LATER_SCORING:
         raise _not_yet("judge.scoring", f"{_LATER_SCORING} is")

@@ -44,19 +44,21 @@ def get_account(session: Session, account_id: str) -> Account:
         NotFoundError: there is none.
     """
     account = session.get(Account, account_id)
-    if account is None:
+    if account is None or account.deleted_at is not None:
         raise NotFoundError(f"there is no account {account_id!r}")
     return account
 
 
 def first_account_id(session: Session) -> str | None:
     """The oldest account's id: on one machine, the local account's."""
-    return session.exec(select(Account.id).order_by(col(Account.id)).limit(1)).first()
+    left = select(Account.id).where(col(Account.deleted_at).is_(None))
+    return session.exec(left.order_by(col(Account.id)).limit(1)).first()
 
 
 def list_accounts(session: Session) -> list[Account]:
     """Every account, oldest first."""
-    return list(session.exec(select(Account).order_by(col(Account.id))))
+    left = select(Account).where(col(Account.deleted_at).is_(None))
+    return list(session.exec(left.order_by(col(Account.id))))
 
 
 def set_disabled(tx: Tx, account_id: str, *, disabled: bool) -> None:

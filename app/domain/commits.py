@@ -70,7 +70,18 @@ class Commit(StrEnum):
     EXPIRE = "expire"  # batches whose deadline has passed
     CLOSE_OPEN = "close_open"  # a window of what an ending batch still has open
     CLOSE_WAITING = "close_waiting"  # a window of calls that waited too long
+    ACKNOWLEDGE = "acknowledge"  # results are fetched, and their key is destroyed
+    PRIVACY = "privacy"  # how an account's text is kept
+    RETENTION = "retention"  # batches whose text has had its time
+    ERASE = "erase"  # a window of a batch's texts
+    ERASED = "erased"  # the last of them
+    REWRAP = "rewrap"  # keys of batches, by today's key
+    PURGE_BEGUN = "purge_begun"
+    PURGE = "purge"  # a chunk of an account's content
+    PURGE_FINISHED = "purge_finished"  # its receipt
     FORGET_KEYS = "forget_keys"  # idempotency keys after their days
+
+    RESTORE = "restore"  # the whole of a backup
 
 
 class CrashPoint:

@@ -7,6 +7,7 @@ AppError
     - ForbiddenError                the key's scopes do not allow it
       . QuotaError                    over what the account may have at a time
     - NotFoundError                 no such thing (or another account's)
+    - GoneError                     it was there, and its text was destroyed
     - ConflictError                 not in this state, or not with this Idempotency-Key
     - InsufficientCreditsError      the hold does not fit the available credits
     - TooLargeError                 over a limit on size
@@ -81,6 +82,12 @@ class NotFoundError(RejectedError):
     """There is no such thing here."""
 
     type = "not_found"
+
+
+class GoneError(RejectedError):
+    """Its text was destroyed."""
+
+    type = "gone"
 
 
 class ConflictError(RejectedError):

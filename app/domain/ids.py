@@ -41,6 +41,8 @@ class Prefix(StrEnum):
     ENDPOINT = "whe"
     LEDGER_ENTRY = "le"
     WORKER = "wrk"
+    TEXT_KEY = "tk"
+    PURGE = "purge"
     REQUEST = "req"
 
 
@@ -108,6 +110,11 @@ def job_ids(batch_id: str, first: int, count: int) -> list[str]:
 def job_range(batch_id: str, first: int = 0) -> tuple[str, str]:
     """The lowest and the highest id that jobs of a batch may have, from a position on."""
     return job_id(batch_id, first), job_id(batch_id, PLACES_MAX - 1)
+
+
+def batch_id_of(job_id_: str) -> str:
+    """The id of the batch that a job is of."""
+    return f"{Prefix.BATCH}_{job_id_[len(Prefix.JOB) + 1 : -PLACE_CHARS]}"
 
 
 def _place(position: int) -> str:

@@ -33,6 +33,9 @@ class JudgeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     canary: bool = False
 
 
+#: The mode of a batch whose jobs follow plans of different modes.
+MIXED = "mixed"
+
 BlendStrategy = Literal["consensus", "council", "best_of", "chain", "moa", "self_moa"]
 MeshStrategy = Literal["rate-limit", "latency", "cost", "round-robin"]
 
@@ -81,13 +84,14 @@ class OwnPrice(msgspec.Struct, frozen=True, omit_defaults=True):
     cache_read_micros: int | None = None
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What a batch asks of every job: fixed at submit, the same for all its jobs.
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a batch asks of every job, fixed at submit.
 
-    `prices` are the account's own of the models in it, as they were then; `margin_percent` is
-    put on what is paid with credits.
-    `shown_share` is how much of the usual is shown of answers to who reads several of them, so
-    that a model with a small context can.
+    Where the lines of an input ask for different things, `others` has a plan for each of them;
+    a job says by its number which one it follows, and 0 is this one. `prices` are the account's
+    own of the models in it, as they were then; `margin_percent` is put on what is paid with
+    credits. `shown_share` is how much of the usual is shown of answers to who reads several of
+    them, so that a model with a small context can.
     """
 
     mode: str
@@ -98,6 +102,34 @@ class Plan(msgspec.Struct, frozen=True):
     prices: tuple[OwnPrice, ...] = ()
     margin_percent: int = 0
     shown_share: float = 1.0
+    others: tuple["Plan", ...] = ()
+
+    @property
+    def all(self) -> "tuple[Plan, ...]":
+        """Every plan of the batch, by number."""
+        return (self, *self.others)
+
+    @property
+    def mode_of_all(self) -> str:
+        """The mode that every plan of the batch has, or that there are several."""
+        return self.mode if all(one.mode == self.mode for one in self.others) else MIXED
+
+    def of(self, number: int) -> "Plan":
+        """The plan of a number."""
+        return self.others[number - 1] if number else self
+
+    def asked_with(self, own: Params) -> "Plan":
+        """The plan of a job with parameters of its own: where a contestant's are unset."""
+
+        def with_own(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+            return tuple(
+                msgspec.structs.replace(one, params=one.params.over(own)) for one in variants
+            )
+
+        mesh = self.mesh
+        if mesh is not None:
+            mesh = msgspec.structs.replace(mesh, fallback=with_own(mesh.fallback))
+        return msgspec.structs.replace(self, variants=with_own(self.variants), mesh=mesh)
 
 
 class JobView(msgspec.Struct, frozen=True):

@@ -59,13 +59,6 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Messages = list[Message]
 
 
-class Prompt(msgspec.Struct, frozen=True):
-    """What one job asks, as it is stored: the messages, and the reference answer if there is one."""
-
-    messages: Messages
-    reference: str | None = None
-
-
 class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A function that a model may ask to be called; `parameters` is a JSON schema."""
 
@@ -104,7 +97,8 @@ ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Parameters of a call, in OpenAI's names. Unset ones are not sent.
 
-    `extra` is passed on verbatim, at the top level of the vendor's request body.
+    `extra` is passed on verbatim, at the top level of the vendor's request body. With `embed` no
+    answer is asked for but a vector of each message, with what it holds as parameters.
     """
 
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
@@ -117,6 +111,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     tool_choice: ToolChoice | None = None
     reasoning_effort: ReasoningEffort | None = None
     extra: dict[str, Any] | None = None
+    embed: dict[str, Any] | None = None
 
     def over(self, defaults: "Params") -> "Params":
         """These parameters, and where one is unset, the default's."""
@@ -126,6 +121,17 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             if (value := getattr(self, name)) is not None
         }
         return msgspec.structs.replace(defaults, **mine)
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What one job asks, as it is stored: the messages, and the reference answer if there is one.
+
+    `params` are the job's own: they count for contestants where a variant's are unset.
+    """
+
+    messages: Messages
+    reference: str | None = None
+    params: Params | msgspec.UnsetType = msgspec.UNSET
 
 
 def one_word_for_tokens(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,7 @@ class BatchBody(_Body):
     sample: int | None = Field(default=None, ge=1, le=1_000_000)
     stop_if_failed_percent: int | None = Field(default=None, ge=1, le=99)
     cache: bool = False
+    retention: Literal["keep", "none"] | None = None
     at_most_once: bool = False
     webhook: WebhookBody | None = None
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)

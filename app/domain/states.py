@@ -84,6 +84,29 @@ class Billed(StrEnum):
     CACHED = "cached"  # nobody: an earlier answer was used again, and nothing was sent
 
 
+class Retention(StrEnum):
+    """Whether a batch's text outlives its results' pick-up."""
+
+    KEEP = "keep"
+    NONE = "none"
+
+
+class Seal(StrEnum):
+    """Whose key texts or a file are sealed under."""
+
+    ACCOUNT = "account"
+    BATCH = "batch"  # a key of its own, for what retains nothing
+
+
+class GoneReason(StrEnum):
+    """Why a batch's text was destroyed."""
+
+    ACKNOWLEDGED = "acknowledged"  # by the client, that has the results
+    RETENTION_NONE = "retention_none"  # some hours after it closed
+    RETENTION_DAYS = "retention_days"  # the account's
+    PURGED = "purged"
+
+
 class EndReason(StrEnum):
     """Why a batch ends before its work is done. Nothing of it is claimed after that."""
 

@@ -11,9 +11,12 @@ from app.models.batch import (
     Job,
     StoredText,
     StoredVerdict,
+    TextKey,
 )
 from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
 from app.models.ledger import LedgerEntry, OwnPriceRow
+from app.models.openai import OpenAIBatch
+from app.models.purge import Purge
 from app.models.usage import UsageRollup
 from app.models.webhook import Delivery, Endpoint, Event
 
@@ -34,12 +37,15 @@ __all__ = [
     "Job",
     "Lane",
     "LedgerEntry",
+    "OpenAIBatch",
     "OwnPriceRow",
     "ProviderKey",
+    "Purge",
     "StoredCompletion",
     "StoredText",
     "StoredVerdict",
     "Table",
+    "TextKey",
     "UTCDateTime",
     "UsageRollup",
     "UsageRow",

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field
 
-from app.domain.states import Billed, LaneState
+from app.domain.states import Billed, LaneState, Retention
 from app.models.base import Id, LongText, Nanos, Table, UTCDateTime, Word, check_state
 
 
@@ -19,6 +19,7 @@ class Account(Table, table=True):
             name="balances",
         ),
         CheckConstraint("held_nanos >= 0 AND available_nanos >= 0", name="not_negative"),
+        check_state("retention", Retention),
     )
 
     id: str = Field(sa_type=Id, primary_key=True)
@@ -33,6 +34,12 @@ class Account(Table, table=True):
     data_key_wrapped: str = Field(sa_type=LongText)
     data_key_kid: str = Field(sa_type=Word)
     webhook_secret_sealed: str = Field(sa_type=LongText)
+    # How its texts are kept: `none` is for every batch, `seal` for those that keep theirs.
+    retention: str = Field(default=Retention.KEEP.value, sa_type=Word)
+    seal: bool = False
+    retention_days: int | None = None  # after a batch's close; None: for ever
+    # Then its id and its balance are all that is left: its key and its name are no more.
+    deleted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     disabled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     # The account's own limits; None: what the settings say, 0: none.
     requests_per_minute: int | None = Field(default=None, sa_type=Nanos)

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field
 
-from app.domain.states import BatchState, EndReason, JobState
+from app.domain.states import BatchState, EndReason, GoneReason, JobState, Seal
 from app.models.base import Id, LongText, Nanos, Table, UTCDateTime, Word, check_state
 
 
@@ -29,6 +29,22 @@ class Batch(Table, table=True):
             sqlite_where=text("closed_at IS NULL"),
             postgresql_where=text("closed_at IS NULL"),
         ),
+        check_state("seal", Seal, nullable=True),
+        check_state("gone_reason", GoneReason, nullable=True),
+        # Whose text is there, and has a time to go; and whose rows are still to be deleted.
+        Index(
+            "ix_batch_kept",
+            "account_id",
+            "closed_at",
+            sqlite_where=text("closed_at IS NOT NULL AND gone_at IS NULL"),
+            postgresql_where=text("closed_at IS NOT NULL AND gone_at IS NULL"),
+        ),
+        Index(
+            "ix_batch_to_erase",
+            "id",
+            sqlite_where=text("gone_at IS NOT NULL AND erased_at IS NULL"),
+            postgresql_where=text("gone_at IS NOT NULL AND erased_at IS NULL"),
+        ),
     )
 
     id: str = Field(sa_type=Id, primary_key=True)
@@ -47,6 +63,10 @@ class Batch(Table, table=True):
     sample: int | None = None
     at_most_once: bool = False
     cache: bool = False  # its calls may take the answers of earlier ones, and give theirs
+    seal: str | None = Field(default=None, sa_type=Word)  # under whose key its texts are
+    gone_reason: str | None = Field(default=None, sa_type=Word)  # why its text was destroyed
+    gone_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    erased_at: datetime | None = Field(default=None, sa_type=UTCDateTime)  # with its last row
     retry_of: str | None = Field(default=None, sa_type=Id)
     input_file_id: str | None = Field(default=None, sa_type=Id)
 
@@ -54,6 +74,7 @@ class Batch(Table, table=True):
     not_before: datetime | None = Field(default=None, sa_type=UTCDateTime)
     deadline: datetime | None = Field(default=None, sa_type=UTCDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    cancelling_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     finalizing_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
@@ -139,6 +160,7 @@ class Job(Table, table=True):
     state: str = Field(default=JobState.QUEUED.value, sa_type=Word)
     round: int = 0
     outstanding: int = 0  # open calls of the current round
+    plan: int = 0  # which of its batch's plans it follows
     reason: str | None = Field(default=None, sa_type=Word)
     message: str | None = Field(default=None, sa_type=LongText)
     closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
@@ -184,6 +206,7 @@ class InputFile(Table, table=True):
     __tablename__ = "file"
     __table_args__ = (
         CheckConstraint("format IN ('jsonl', 'csv', 'parquet')", name="format_known"),
+        check_state("seal", Seal, nullable=True),
     )
 
     id: str = Field(sa_type=Id, primary_key=True)
@@ -193,9 +216,28 @@ class InputFile(Table, table=True):
     sha256: str = Field(sa_type=Word)
     format: str = Field(default="jsonl", sa_type=Word)
     purpose: str = Field(default="batch", sa_type=Word)  # or `batch_output`
+    seal: str | None = Field(default=None, sa_type=Word)  # then the hash is of what is stored
     created_at: datetime = Field(sa_type=UTCDateTime)
     # From then on it is as good as gone, and reconcile deletes it.
     expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
+
+
+class TextKey(Table, table=True):
+    """The key of a batch or file that retains nothing, wrapped by a day's key of the keyring.
+
+    Its row is deleted to destroy what it sealed. A file's is taken over by the batch made of it.
+    """
+
+    __tablename__ = "text_key"
+    __table_args__ = (UniqueConstraint("batch_id"), UniqueConstraint("file_id"))
+
+    id: str = Field(sa_type=Id, primary_key=True)
+    account_id: str = Field(sa_type=Id, index=True)
+    batch_id: str | None = Field(default=None, sa_type=Id)
+    file_id: str | None = Field(default=None, sa_type=Id)
+    day: str = Field(sa_type=Word, index=True)
+    wrapped: str = Field(sa_type=LongText)
+    created_at: datetime = Field(sa_type=UTCDateTime)
 
 
 class IdempotencyKey(Table, table=True):

@@ -9,6 +9,7 @@ from app.domain.spec import BatchBody
 from app.domain.states import Role
 from app.pipeline.context import with_material_fitted
 from app.pipeline.habits import habits_of
+from app.pipeline.keeping import check_keeping
 from app.pipeline.reroute import rerouted
 from app.pipeline.variants import make_plan
 
@@ -19,6 +20,7 @@ def account_plan(session: Session, account_id: str, body: BatchBody) -> Plan:
     Raises:
         InvalidRequestError: naming the field at fault.
     """
+    check_keeping(session, account_id, body)
     plan = rerouted(session, account_id, make_plan(body))
     return with_material_fitted(_quickest_first(session, account_id, plan))
 

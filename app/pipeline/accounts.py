@@ -23,9 +23,9 @@ from app.domain.ids import Prefix, new_id
 from app.domain.secret import Secret
 from app.models import Account
 from app.settings import Settings
-from app.vault.custody import keep_private
 from app.vault.lanes import ensure_simulated_lane
 from app.vault.master import Vault
+from app.vault.private import keep_private
 from app.vault.webhook_secrets import open_webhook_secret, seal_webhook_secret
 from app.webhooks.signing import new_secret
 

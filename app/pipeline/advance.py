@@ -6,21 +6,22 @@ delivered twice does nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from app.db import Commit, Store, Tx
 from app.domain.completion import FinishReason
-from app.domain.plan import CallResult, JobView, Mode, Outcome, Round
-from app.domain.prompt import Messages, Prompt
+from app.domain.plan import CallResult, Mode, Outcome, Round
+from app.domain.prompt import Prompt
 from app.domain.states import CallState, EndReason, JobState, Role
-from app.models import Batch, StoredText, StoredVerdict
+from app.models import Batch
 from app.modes.registry import mode_for
+from app.pipeline.answers import insert_outcomes
 from app.pipeline.calls import (
-    TEXT_COLUMNS,
     BatchContext,
     Inserted,
     JobCalls,
@@ -32,12 +33,12 @@ from app.pipeline.counting import JOB_END, count_jobs
 from app.pipeline.hints import hint_jobs
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
+from app.vault.texts import Texts
 
 GROUP = 200
-_VERDICT_COLUMNS = ("job_id", "batch_id", "winner", "abstained", "body")
 #: Behind a CASE, so that the ids are looked up: open, the planner walks the whole batch.
 _LOCK_JOBS = """
-SELECT job.id, job.batch_id, job.position, job.round FROM {rows(id text)}
+SELECT job.id, job.batch_id, job.position, job.round, job.plan FROM {rows(id text)}
 {join} job ON job.id = d.id
 WHERE CASE WHEN job.batch_id = :batch AND job.state = 'running' AND job.outstanding = 0
            THEN 1 ELSE 0 END = 1
@@ -77,6 +78,7 @@ class _Job(NamedTuple):
     batch_id: str
     position: int
     round: int
+    plan: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,11 @@ def _advance_group(tx: Tx, services: Services, batch_id: str, job_ids: Sequence[
     if not jobs or batch is None:
         return 0
     context = load_context(tx, batch, services.settings.max_tokens_default)
-    mode = mode_for(context.plan.mode)
-    material = _read(tx, store, [job.id for job in jobs], with_text=mode.needs_text)
-    decisions = [_decide(context, mode, job, material) for job in jobs]
+    modes = {job.plan: mode_for(context.plan.of(job.plan).mode) for job in jobs}
+    with_text = any(mode.needs_text for mode in modes.values())
+    read = partial(_texts, tx, store, context.texts) if with_text else None
+    material = _read(tx, store, [job.id for job in jobs], read)
+    decisions = [_decide(context, modes[job.plan], job, material) for job in jobs]
     _apply(tx, services, context, decisions)
     return len(decisions)
 
@@ -123,11 +127,14 @@ class _Material:
     prompts: dict[str, Prompt]
 
 
-def _read(tx: Tx, store: Store, job_ids: Sequence[str], *, with_text: bool) -> _Material:
+_ReadTexts = Callable[[Sequence[str], str], dict[str, str]]
+
+
+def _read(tx: Tx, store: Store, job_ids: Sequence[str], read: _ReadTexts | None) -> _Material:
     """Every call of the jobs; answers, prompts and last attempts where the mode reads text."""
-    statement = _CALLS_WITH_ENDS if with_text else _CALLS
+    statement = _CALLS if read is None else _CALLS_WITH_ENDS
     rows = tx.fast(store.sql(statement), {"rows": _ids(job_ids)})
-    texts = _texts(tx, store, [row[0] for row in rows], "answer") if with_text else {}
+    texts = {} if read is None else read([row[0] for row in rows], "answer")
     results: dict[str, list[CallResult]] = {job_id: [] for job_id in job_ids}
     for call_id, job_id, round_, role, label, state, reason, meta, code, latency_ms, finish in rows:
         results[job_id].append(
@@ -144,14 +151,14 @@ def _read(tx: Tx, store: Store, job_ids: Sequence[str], *, with_text: bool) -> _
                 FinishReason(finish) if finish else None,
             )
         )
-    prompts = _texts(tx, store, job_ids, "prompt") if with_text else {}
+    prompts = {} if read is None else read(job_ids, "prompt")
     decoded = {id_: msgspec.json.decode(body, type=Prompt) for id_, body in prompts.items()}
     return _Material(results, decoded)
 
 
-def _texts(tx: Tx, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
+def _texts(tx: Tx, store: Store, texts: Texts, owners: Sequence[str], kind: str) -> dict[str, str]:
     rows = tx.fast(store.sql(_TEXTS), {"rows": _ids(owners), "kind": kind})
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: texts.open(kind, row[0], row[1]) for row in rows}
 
 
 def _ids(ids: Iterable[str]) -> str:
@@ -164,9 +171,8 @@ _NO_CALLS = Inserted(set(), Counter())
 
 def _decide(context: BatchContext, mode: Mode, job: _Job, material: _Material) -> Decision:
     prompt = material.prompts.get(job.id, _NO_PROMPT)
-    view = JobView(prompt, context.plan, seed=context.seed_of(job.id, prompt))
     results = material.results[job.id]
-    answer = mode.advance(view, results)
+    answer = mode.advance(context.view_of(job.id, job.plan, prompt), results)
     if isinstance(answer, Outcome):
         state = JobState.SUCCEEDED if answer.succeeded else JobState.FAILED
         if not answer.succeeded and _was_cut_short(context.batch, results):
@@ -174,7 +180,7 @@ def _decide(context: BatchContext, mode: Mode, job: _Job, material: _Material) -
         return Decision(job, state, answer.reason, answer.message, outcome=answer)
     if context.batch.ending:
         return _ended(context.batch, job)
-    return Decision(job, JobState.RUNNING, next=_next_round(job, prompt.messages, answer))
+    return Decision(job, JobState.RUNNING, next=_next_round(job, prompt, answer))
 
 
 def _was_cut_short(batch: Batch, results: Sequence[CallResult]) -> bool:
@@ -186,7 +192,7 @@ def _was_cut_short(batch: Batch, results: Sequence[CallResult]) -> bool:
     )
 
 
-def _next_round(job: _Job, prompt: Messages, answer: Round) -> JobCalls:
+def _next_round(job: _Job, prompt: Prompt, answer: Round) -> JobCalls:
     return JobCalls(job.id, job.position, job.round + 1, prompt, answer.calls)
 
 
@@ -206,9 +212,10 @@ def _apply(
         if rounds
         else _NO_CALLS
     )
-    rows = [_job_row(one, made.cached[one.job.id]) for one in decisions]
+    rows = [_job_row(one, made.cached[one.job.id], context.texts) for one in decisions]
     tx.fast(store.sql(_SET_JOBS), {"rows": _encode(rows)})
-    _insert_outcomes(tx, store, decisions)
+    outcomes = {one.job.id: one.outcome for one in decisions if one.outcome is not None}
+    insert_outcomes(tx, store, batch.id, outcomes, context.texts)
     closed = {one.job.id: one.state for one in decisions if one.next is None}
     calls = sum(len(one.calls) for one in rounds)
     count_jobs(tx, services, batch.id, closed, calls=calls, cached=made.cached.total())
@@ -218,7 +225,7 @@ def _apply(
     hint_jobs(tx, services, batch.id, batch.mode, done)
 
 
-def _job_row(one: Decision, cached: int) -> dict[str, Any]:
+def _job_row(one: Decision, cached: int, texts: Texts) -> dict[str, Any]:
     goes_on = one.next is not None
     return {
         "id": one.job.id,
@@ -226,27 +233,9 @@ def _job_row(one: Decision, cached: int) -> dict[str, Any]:
         "round": one.job.round + int(goes_on),
         "n": len(one.next.calls) - cached if one.next is not None else 0,
         "reason": one.reason,
-        "message": one.message,
+        "message": texts.seal_message("job.message", one.job.id, one.message),
         "closes": int(not goes_on),
     }
-
-
-def _insert_outcomes(tx: Tx, store: Store, decisions: Sequence[Decision]) -> None:
-    verdicts, texts = [], []
-    for job, outcome in ((one.job, one.outcome) for one in decisions):
-        if outcome is None:
-            continue
-        if (verdict := outcome.verdict) is not None:
-            body = _encode(verdict)
-            verdicts.append((job.id, job.batch_id, verdict.winner, verdict.abstained, body))
-        if outcome.synthesis is not None:
-            texts.append((job.id, "synthesis", job.batch_id, _encode(outcome.synthesis)))
-        if outcome.route is not None:
-            texts.append((job.id, "route", job.batch_id, _encode(outcome.route)))
-    if verdicts:
-        store.insert_rows(tx, StoredVerdict, _VERDICT_COLUMNS, verdicts)
-    if texts:
-        store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
 
 
 def _encode(value: object) -> str:

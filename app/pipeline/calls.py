@@ -14,13 +14,14 @@ from app.billing.bound import input_tokens_max
 from app.billing.terms import Terms
 from app.db import Store, Tx
 from app.domain.ids import Prefix, new_ids
-from app.domain.plan import Plan, PlannedCall
+from app.domain.plan import JobView, Plan, PlannedCall
 from app.domain.prompt import Messages, Params, Prompt
 from app.domain.states import Billed, Role
 from app.models import Batch, BatchSpec, Call, Lane, StoredText
-from app.pipeline.lanes import lanes_for, params_of, variants_of
+from app.pipeline.lanes import lanes_for, params_for, params_of, variants_of
 from app.pipeline.reuse import Asked, copy_answers, find_answers, keys_of
 from app.providers.registry import needs_bound as needs_bound_always
+from app.vault.texts import PLAIN, Texts, texts_of
 
 CALL_COLUMNS = (
     "id", "job_id", "batch_id", "account_id", "lane_id", "model", "label", "role", "round",
@@ -59,6 +60,7 @@ class BatchContext:
     plan: Plan
     lanes: dict[str, Lane]
     max_tokens_default: int
+    texts: Texts = PLAIN
     variants: dict[tuple[Role, str], Params] = field(init=False)
     terms: Terms = field(init=False)
 
@@ -90,6 +92,13 @@ class BatchContext:
         asked = msgspec.json.encode((self.batch.account_id, prompt))
         return hashlib.sha256(asked).hexdigest()
 
+    def view_of(self, job_id: str, number: int, prompt: Prompt) -> JobView:
+        """What a job's mode is shown: the plan of that number, with the job's own parameters."""
+        plan = self.plan.of(number)
+        if prompt.params is not msgspec.UNSET:
+            plan = plan.asked_with(prompt.params)
+        return JobView(prompt, plan, seed=self.seed_of(job_id, prompt))
+
     def asked_by(self, job: "JobCalls") -> list[Asked]:
         """What each of a job's calls asks, with all that is sent."""
         asked = []
@@ -97,7 +106,7 @@ class BatchContext:
             lane = self.lanes[planned.ref.provider]
             bound = self.bound_of(planned.params, lane)
             params = msgspec.structs.replace(planned.params, max_tokens=bound)
-            messages = job.prompt if planned.messages is None else planned.messages
+            messages = planned.messages or job.prompt.messages
             asked.append(Asked(lane.provider, lane.base_url, planned.ref.model, params, messages))
         return asked
 
@@ -108,7 +117,7 @@ def load_context(session: Session, batch: Batch, max_tokens_default: int) -> Bat
     plan = msgspec.json.decode(spec.plan, type=Plan)
     providers = [one.variant.ref.provider for one in variants_of(plan)]
     lanes = lanes_for(session, batch.account_id, providers)
-    return BatchContext(batch, plan, lanes, max_tokens_default)
+    return BatchContext(batch, plan, lanes, max_tokens_default, texts_of(session, batch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,7 @@ class JobCalls:
     job_id: str
     position: int
     round: int
-    prompt: Messages
+    prompt: Prompt
     calls: Sequence[PlannedCall]
 
 
@@ -148,17 +157,16 @@ def make_rounds(context: BatchContext, jobs: Sequence[JobCalls], now: datetime) 
     calls: list[tuple[Any, ...]] = []
     texts: list[tuple[str, str, str, str]] = []
     for job in jobs:
-        prompt_tokens = input_tokens_max(job.prompt)
+        prompt_tokens = input_tokens_max(job.prompt.messages)
         ids = new_ids(Prefix.CALL, len(job.calls))
         for call_id, planned in zip(ids, job.calls, strict=True):
             lane = context.lanes[planned.ref.provider]
             calls.append(_call_row(context, job, planned, lane, (call_id, now, prompt_tokens)))
-            if planned.messages is not None or planned.params != context.variants.get(
-                (planned.role, planned.label)
-            ):
+            known = params_for(context.variants, planned.role, planned.label, job.prompt)
+            if planned.messages is not None or planned.params != known:
                 request = CallRequest(planned.messages, planned.params)
                 body = msgspec.json.encode(request).decode()
-                texts.append((call_id, "request", context.batch.id, body))
+                texts.append(context.texts.row(call_id, "request", context.batch.id, body))
     return Rounds(jobs, calls, texts)
 
 
@@ -186,7 +194,7 @@ def _insert_cached(
     tx: Tx, store: Store, context: BatchContext, rounds: Rounds
 ) -> tuple[list[tuple[Any, ...]], Counter[str]]:
     """Write calls of a batch with `cache`; answers those to be sent, and counts the others."""
-    keys = [key for job in rounds.jobs for key in keys_of(context.asked_by(job))]
+    keys = [key for job in rounds.jobs for key in keys_of(context.asked_by(job), context.texts)]
     found = find_answers(tx, store, context.batch.account_id, keys)
     queued, answered = [], []
     sources: dict[str, str] = {}
@@ -203,7 +211,7 @@ def _insert_cached(
             cached[row[1]] += 1
     store.insert_rows(tx, Call, (*CALL_COLUMNS, "cache_key"), queued)
     store.insert_rows(tx, Call, (*CALL_COLUMNS, "closed_at"), answered)
-    copy_answers(tx, store, context.batch.id, sources)
+    copy_answers(tx, store, context.batch.id, sources, context.texts)
     return queued, cached
 
 
@@ -217,7 +225,7 @@ def _call_row(
     call_id, now, prompt_tokens = fixed
     params = planned.params
     if planned.messages is not None or params.response_format or params.tools or params.extra:
-        messages = job.prompt if planned.messages is None else planned.messages
+        messages = planned.messages or job.prompt.messages
         prompt_tokens = input_tokens_max(messages, params)
     max_tokens = context.bound_of(params, lane)
     price = context.terms.price_of(planned.ref.provider, planned.ref.model, lane.billed)
@@ -230,11 +238,16 @@ def _call_row(
     # fmt: off
     return (
         call_id, job.job_id, context.batch.id, context.batch.account_id, lane.id,
-        planned.ref.model, planned.label, planned.role.value, job.round, job.position, planned.fail_fast, meta,
+        planned.ref.model, planned.label, planned.role.value, job.round, job.position, _fails_fast(context, job, planned), meta,
         "queued", now, 0, 0, 0, 0,
         max_tokens, prompt_tokens + (max_tokens or OUTPUT_TOKENS_GUESS), worst, now,
     )
     # fmt: on
+
+
+def _fails_fast(context: BatchContext, job: JobCalls, planned: PlannedCall) -> bool:
+    """Whoever waits for the only answer there will be is told at once, and may ask again."""
+    return planned.fail_fast or (context.batch.interactive and len(job.calls) == 1)
 
 
 def announce(tx: Tx, store: Store, rows: Sequence[tuple[str, str, str, str, int]]) -> None:

@@ -26,6 +26,7 @@ def cancel(services: Services, account_id: str, batch_id: str) -> None:
         if batch.state in BATCH_CLOSED | {BatchState.FINALIZING}:
             raise ConflictError(f"the batch is {batch.state} and cannot be cancelled")
         batch.state = BatchState.CANCELLING
+        batch.cancelling_at = services.store.now(tx)
         batch.ending = batch.ending or EndReason.CANCELLED
         send_after_commit(tx, services.queue, Step.RECONCILE)
 

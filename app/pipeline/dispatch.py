@@ -153,7 +153,7 @@ def _claimed(entry: Entry, worker_id: str, row: Sequence[Any]) -> ClaimedCall:
     return ClaimedCall(
         id_, epoch, job, entry.batch_id, account, entry.lane_id, entry.provider, entry.model,
         label, Role(role), entry.billed, attempts, unknowns, crashes, float(waited_s or 0),
-        max_tokens, tokens, worst, worker_id, fail_fast=bool(fail_fast),
+        max_tokens, tokens, worst, worker_id, fail_fast=bool(fail_fast), interactive=entry.interactive,
     )  # fmt: skip
 
 

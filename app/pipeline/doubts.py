@@ -13,8 +13,9 @@ from app.domain.plan import Plan
 from app.domain.spec import BatchBody
 from app.models import Lane
 from app.pipeline.context import Windows
+from app.pipeline.deadlines import read_deadline
 from app.pipeline.lanes import require_lanes, variants_of
-from app.pipeline.submit import check_prices, read_deadline
+from app.pipeline.submit import check_prices
 from app.vault.lanes import SIMULATED
 
 

@@ -41,6 +41,7 @@ from app.pipeline.saved import Saved, context_of, saved_calls
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission
 from app.pipeline.worst import batch_worst_nanos
+from app.vault.texts import account_texts
 
 _INPUT_LOW, _INPUT_HIGH = 0.7, 1.5
 _S_PER_MINUTE, _S_PER_HOUR = 60, 3600
@@ -94,7 +95,7 @@ def _sizes_of(spool: Spool, windows: Windows) -> _Sizes:
     tokens, sample, seen = 0, list[Prompt](), set[int]()
     # Every so manieth is kept, a thousand at most, to stand for all of them.
     every = spool.count // 1000 + 1
-    for number, (custom_id, body) in enumerate(spool.rows()):
+    for number, (custom_id, _, body) in enumerate(spool.rows()):
         prompt = msgspec.json.decode(body, type=Prompt)
         prompt_tokens = tokens_of(prompt.messages)
         tokens += prompt_tokens
@@ -128,7 +129,8 @@ def _estimate(
         cap_nanos=cap_nanos,
         max_tokens_default=services.settings.max_tokens_default,
     )
-    saved = saved_calls(services.store, account_id, plan, sizes.prompts, asked_with)
+    texts = account_texts(session, account_id)
+    saved = saved_calls(services.store, account_id, plan, sizes.prompts, asked_with, texts)
     models = _models(asked, _Known(sizes, lanes, habits, default, saved, terms))
     priced = [one for one in models if one.cost_nanos is not None]
     worst = _worst(services, plan, sizes, lanes)

@@ -7,6 +7,7 @@ from app.billing.tally import rollups_of, tally_batch
 from app.db import Commit, Tx
 from app.domain.states import BATCH_CLOSED, BatchState, EndReason
 from app.models import Backlog, Batch, Call, Job
+from app.pipeline.openai.output import register_outputs, write_outputs
 from app.pipeline.services import Services
 from app.pipeline.tell import tell
 from app.webhooks.events import EventType, batch_event
@@ -23,7 +24,7 @@ def finalize(services: Services, batch_id: str) -> bool:
     """Close a batch if none of its jobs is open; answers whether this call did.
 
     Two transactions, so that output files have a place between them: the first says that no
-    job will change any more, the second is the close.
+    job will change any more, the second is the close, and makes the files known.
     """
     with services.store.transaction(Commit.FINALIZE) as tx:
         batch = _locked(tx, batch_id)
@@ -35,11 +36,14 @@ def finalize(services: Services, batch_id: str) -> bool:
     # None of its calls will change any more, so what they came to is added up without a lock.
     with services.store.read() as session:
         tallies = tally_batch(session, session.get_one(Batch, batch_id))
+    outputs = write_outputs(services, batch_id)
     with services.store.transaction(Commit.CLOSE) as tx:
         batch = _locked(tx, batch_id)
         if batch is None or batch.state in BATCH_CLOSED:
             return False
         _close(tx, services, batch)
+        if outputs is not None:
+            register_outputs(tx, batch, outputs)
         tx.add_all(rollups_of(batch, tallies))
     return True
 
@@ -61,6 +65,8 @@ def _close(tx: Tx, services: Services, batch: Batch) -> None:
     for row in tx.exec(select(Backlog).where(Backlog.batch_id == batch.id)):
         tx.delete(row)
     release(tx, services.store, batch.id)
+    if batch.interactive:
+        return  # whoever waits for it is told otherwise
     event = batch_event(_EVENT_OF[BatchState(batch.state)], batch.id, batch.closed_at)
     tell(tx, services, batch.account_id, batch.id, event)
 

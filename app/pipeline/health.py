@@ -6,6 +6,7 @@ import structlog
 
 from app.domain.errors import AppError, UnavailableError
 from app.migrations import check_schema
+from app.pipeline.room import rooms
 from app.pipeline.services import Services
 from app.queue import look_at_broker
 
@@ -23,14 +24,14 @@ class Readiness:
 
 
 def readiness(services: Services) -> Readiness:
-    """Look at the store, its schema, and the broker."""
+    """Look at the store, its schema, the disks and the broker."""
     problem = _store_problem(services)
     if problem is not None:
         return Readiness(ready=False, problem=problem)
+    warnings = [room.warning for room in rooms(services.settings) if room.is_scarce]
     broker = look_at_broker(services.settings.broker_url)
     if broker is None:
-        return Readiness(ready=True, degraded=["broker"])
-    warnings = []
+        return Readiness(ready=True, degraded=["broker"], warnings=warnings)
     if broker.eviction_policy not in {None, "noeviction"}:
         warnings.append(
             f"the broker's maxmemory-policy is {broker.eviction_policy}: set noeviction, or hints "

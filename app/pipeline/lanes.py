@@ -1,13 +1,14 @@
 """Which lane a call goes through: decided by nothing but the presence of a key."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import UNSET
 from sqlmodel import Session, col, or_, select
 
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
-from app.domain.prompt import Params, Variant
+from app.domain.prompt import Params, Prompt, Variant
 from app.domain.states import LaneState, Role
 from app.models import Lane
 from app.providers import registry
@@ -45,6 +46,10 @@ class Named(NamedTuple):
 
 def variants_of(plan: Plan) -> list[Named]:
     """Every variant the plan may call: contestants, judges, synthesizer and fallbacks."""
+    return [named for one in plan.all for named in _variants_of(one)]
+
+
+def _variants_of(plan: Plan) -> list[Named]:
     named = [Named("models", Role.CANDIDATE, variant) for variant in plan.variants]
     if plan.judge is not None:
         named += [Named("judge.judges", Role.JUDGE, variant) for variant in plan.judge.judges]
@@ -56,8 +61,22 @@ def variants_of(plan: Plan) -> list[Named]:
 
 
 def params_of(plan: Plan) -> dict[tuple[Role, str], Params]:
-    """The parameters of each variant, by what it is called as: what its calls need not store."""
-    return {(role, variant.label): variant.params for _, role, variant in variants_of(plan)}
+    """The parameters of each variant, by what it is called as: what its calls need not store.
+
+    Of two plans that call different things the same, the first counts.
+    """
+    named = reversed(variants_of(plan))
+    return {(role, variant.label): variant.params for _, role, variant in named}
+
+
+def params_for(
+    known: Mapping[tuple[Role, str], Params], role: Role, label: str, prompt: Prompt
+) -> Params | None:
+    """What a call is asked with that stores nothing else: its variant's, over its job's own."""
+    params = known.get((role, label))
+    if params is None or prompt.params is UNSET or role is not Role.CANDIDATE:
+        return params
+    return params.over(prompt.params)
 
 
 def require_lanes(session: Session, account_id: str, named: Sequence[Named]) -> dict[str, Lane]:

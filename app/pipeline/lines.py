@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,7 @@ from app.domain.errors import InvalidRequestError, TooLargeError
 from app.domain.prompt import Message, Prompt
 from app.domain.spec import CUSTOM_ID_CHARS_MAX, JobLine
 from app.pipeline.templates import MessagesTemplate
+from app.vault.spool import SealedSpool
 
 JOBS_MAX = 1_000_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
@@ -45,34 +46,73 @@ class RawLine:
     body: bytes | msgspec.Raw
 
 
+class Checked(NamedTuple):
+    """A line as its job will be stored: who it is, which plan it follows, and its prompt as JSON."""
+
+    custom_id: str
+    plan: int
+    prompt: str
+
+
+@dataclass(slots=True)
+class Size:
+    """What the jobs of one plan come to, for the hold of credits."""
+
+    jobs: int = 0
+    input_tokens: int = 0  # the sum of the prompts' bounds
+    max_tokens: int = 0  # the largest bound that a job has of its own
+    is_bounded: bool = True  # whether each has one
+
+
 @dataclass(slots=True)
 class Spool:
-    """Checked lines, ready to be stored: `custom_id`, a tab, and the prompt as JSON."""
+    """Checked lines, ready to be stored: `custom_id`, plan and the prompt as JSON, with tabs."""
 
-    file: IO[bytes] = field(
+    file: IO[bytes] | SealedSpool = field(
         default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by its owner
     )
     count: int = 0
-    input_tokens: int = 0  # the sum of the prompts' bounds
+    sizes: dict[int, Size] = field(default_factory=dict)  # by plan
     _block: list[bytes] = field(default_factory=list)  # lines not in the file yet
     _block_bytes: int = 0
 
-    def add(self, custom_id: str, prompt: bytes) -> None:
-        """Append one job."""
-        line = b"%s\t%s\n" % (custom_id.encode(), prompt)
+    @property
+    def input_tokens(self) -> int:
+        """The sum of the prompts' bounds."""
+        return sum(size.input_tokens for size in self.sizes.values())
+
+    def add(self, custom_id: str, prompt: Prompt, plan: int = 0) -> int:
+        """Append one job; answers the bound on its input tokens.
+
+        Raises:
+            ValueError: a text of it holds a NUL, which no store takes.
+        """
+        encoded = _ENCODER.encode(prompt)
+        if b"\\u0000" in encoded and _has_nul(encoded):
+            raise ValueError("text must not hold NUL characters")
+        own = None if prompt.params is msgspec.UNSET else prompt.params
+        size = self.sizes.setdefault(plan, Size())
+        size.jobs += 1
+        tokens_max = input_tokens_max(prompt.messages, own)
+        size.input_tokens += tokens_max
+        bound = None if own is None else own.max_tokens
+        size.max_tokens = max(bound or 0, size.max_tokens)
+        size.is_bounded = size.is_bounded and bound is not None
+        line = b"%s\t%d\t%s\n" % (custom_id.encode(), plan, encoded)
         self._block.append(line)
         self._block_bytes += len(line)
         self.count += 1
         if self._block_bytes >= _BLOCK_BYTES:
             self._flush()
+        return tokens_max
 
-    def rows(self) -> Iterator[tuple[str, str]]:
-        """Every job's custom_id and prompt, in order."""
+    def rows(self) -> Iterator[Checked]:
+        """Every job, in order."""
         self._flush()
         self.file.seek(0)
         for line in self.file:
-            custom_id, _, prompt = line[:-1].decode().partition("\t")
-            yield custom_id, prompt
+            custom_id, plan, prompt = line[:-1].decode().split("\t", 2)
+            yield Checked(custom_id, int(plan), prompt)
 
     def _flush(self) -> None:
         self.file.write(b"".join(self._block))
@@ -93,12 +133,14 @@ class Rules:
         template: what `vars` are put into.
         tokens_max: prompts that cannot have more tokens are spared `check_length`.
         check_length: refuses a prompt that is too long for some model, told where it is.
+        sealed: what goes to the disk until the store has it is sealed there.
     """
 
     check_prompt: CheckPrompt | None = None
     template: MessagesTemplate | None = None
     tokens_max: int = sys.maxsize
     check_length: CheckLength | None = None
+    sealed: bool = False
 
 
 def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
@@ -112,7 +154,7 @@ def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
         InvalidRequestError: naming the first line and field at fault.
         TooLargeError: there are too many lines, or one is too long.
     """
-    spool, seen = Spool(), dict[str, str]()
+    spool, seen = Spool(SealedSpool()) if rules.sealed else Spool(), dict[str, str]()
     try:
         for line in lines:
             _add(spool, seen, line, rules)
@@ -134,18 +176,16 @@ def _add(spool: Spool, seen: dict[str, str], line: RawLine, rules: Rules) -> Non
         )
     job = decode_line(line)
     custom_id = job.custom_id if job.custom_id is not None else f"job-{spool.count + 1}"
-    _check_custom_id(custom_id, seen, line.where)
+    check_custom_id(custom_id, seen, line.where)
     prompt = _prompt_of(job, line.where, rules.template)
     if rules.check_prompt is not None:
         _check_images(prompt, rules.check_prompt, line.where)
-    encoded = _ENCODER.encode(prompt)
-    if b"\\u0000" in encoded:
-        _refuse_nul(prompt, line.where)
-    tokens_max = input_tokens_max(prompt.messages)
+    try:
+        tokens_max = spool.add(custom_id, prompt)
+    except ValueError as error:
+        raise InvalidRequestError(f"{line.where}: {error}", param=line.where) from None
     if tokens_max > rules.tokens_max and rules.check_length is not None:
         rules.check_length(prompt.messages, line.where)
-    spool.input_tokens += tokens_max
-    spool.add(custom_id, encoded)
 
 
 def decode_line(line: RawLine) -> JobLine:
@@ -175,7 +215,12 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:] if not text.startswith("JSON") else text
 
 
-def _check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
+def check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
+    """Refuse what is no name of a line, or another line's.
+
+    Raises:
+        InvalidRequestError: naming the line, and the other.
+    """
     param = f"{where}.custom_id"
     if not _CUSTOM_ID.fullmatch(custom_id):
         raise InvalidRequestError(
@@ -217,13 +262,6 @@ def _check_images(prompt: Prompt, check_prompt: CheckPrompt, where: str) -> None
     except InvalidRequestError as error:
         param = f"{where}.{error.param}"
         raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
-
-
-def _refuse_nul(prompt: Prompt, where: str) -> None:
-    texts = [message.text for message in prompt.messages] + [prompt.reference or ""]
-    raws = [_ENCODER.encode(message) for message in prompt.messages]
-    if any("\x00" in text for text in texts) or any(_has_nul(raw) for raw in raws):
-        raise InvalidRequestError(f"{where}: text must not hold NUL characters", param=where)
 
 
 def _has_nul(encoded: bytes) -> bool:

@@ -51,6 +51,8 @@ class ClaimedCall(msgspec.Struct):
     worker_id: str
     at_most_once: bool = False
     fail_fast: bool = False
+    interactive: bool = False  # somebody waits for it
+    sealed: bool = False  # its texts are, and so is what may quote them
     terms: Terms = LIST_TERMS
     single: bool = False  # its job is nothing but this call, and ends with it
     tokens_permitted: int = 0  # what of a token rate its permit was for

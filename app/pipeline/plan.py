@@ -8,7 +8,6 @@ from sqlmodel import Session
 
 from app.db import Commit, Store, Tx
 from app.domain.ids import job_id
-from app.domain.plan import JobView
 from app.domain.prompt import Prompt
 from app.domain.states import BatchState
 from app.models import Batch
@@ -33,7 +32,7 @@ _CHUNK = 1000
 _CHUNK_SQLITE = 250
 
 _TO_PLAN = """
-SELECT job.id, job.position, t.body FROM job
+SELECT job.id, job.position, job.plan, t.body FROM job
 JOIN stored_text t ON t.owner_id = job.id AND t.kind = 'prompt'
 WHERE job.id BETWEEN :first AND :last AND job.state = 'queued'
 ORDER BY job.id
@@ -84,6 +83,14 @@ def plan(services: Services, batch_id: str) -> int:
             return planned
         planned += len(made.rounds.jobs)
         chunk = _CHUNK_SQLITE if services.store.is_sqlite else _CHUNK
+
+
+def plan_with(tx: Tx, services: Services, batch_id: str) -> None:
+    """Plan the first jobs of a batch in the transaction that submits it, for who waits for it."""
+    context = _context(tx, services, batch_id, None)
+    made = None if context is None else _make(tx, services, context, _FIRST_CHUNK)
+    if context is not None and made is not None:
+        _write(tx, services, context, made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +157,13 @@ def _start_jobs(tx: Tx, store: Store, made: _Made, left: Mapping[str, int]) -> N
     tx.change(store.sql(_START_JOBS), {"rows": rows})
 
 
-def _first_round(context: BatchContext, id_: str, position: int, body: str) -> JobCalls:
-    prompt = msgspec.json.decode(body, type=Prompt)
-    view = JobView(prompt, context.plan, seed=context.seed_of(id_, prompt))
-    first = mode_for(context.plan.mode).plan(view)
-    return JobCalls(id_, position, 1, prompt.messages, first.calls)
+def _first_round(
+    context: BatchContext, id_: str, position: int, number: int, body: str
+) -> JobCalls:
+    prompt = msgspec.json.decode(context.texts.open("prompt", id_, body), type=Prompt)
+    view = context.view_of(id_, number, prompt)
+    first = mode_for(view.plan.mode).plan(view)
+    return JobCalls(id_, position, 1, prompt, first.calls)
 
 
 def _start_batch(tx: Tx, store: Store, batch: Batch, counts: Mapping[str, int]) -> None:

@@ -1,15 +1,19 @@
 """What claimed calls ask, and what they may be sent with."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
 from app.db import Reader, Store
 from app.domain.prompt import Messages, Params, Prompt
+from app.models import Batch
 from app.pipeline.backlog import Entry
 from app.pipeline.calls import CallRequest
-from app.pipeline.facts import facts_of
+from app.pipeline.facts import Facts, facts_of
+from app.pipeline.lanes import params_for
 from app.pipeline.outcomes import ClaimedCall
+from app.vault.texts import PLAIN, Texts, texts_of
 
 _TEXTS = """
 SELECT t.owner_id, t.body FROM {rows(id text, kind text)}
@@ -38,28 +42,42 @@ def prepare(store: Store, entry: Entry, calls: Sequence[ClaimedCall]) -> list[Pr
     with store.read() as reader:
         facts = facts_of(reader, entry.batch_id)
         (base_url, key_id), *_ = reader.fast(store.sql(_CREDENTIAL), {"lane": entry.lane_id})
-        requests: dict[str, str] = {}
-        if not facts.plain:
-            requests = _texts(reader, store, [one.id for one in calls], "request")
-        prompts = _texts(reader, store, sorted({one.job_id for one in calls}), "prompt")
+        texts = texts_of(reader, reader.get_one(Batch, entry.batch_id)) if facts.sealed else PLAIN
+        read = partial(_texts, reader, store, texts)
+        requests = {} if facts.plain else read([one.id for one in calls], "request")
+        prompts = read(sorted({one.job_id for one in calls}), "prompt")
     prepared = []
     for one in calls:
         one.at_most_once = facts.at_most_once
         one.single, one.terms = facts.single, facts.terms
+        one.sealed = facts.sealed
         body = requests.get(one.id)
         request = msgspec.json.decode(body, type=CallRequest) if body else None
-        messages = request.messages if request else None
-        if messages is None:
-            messages = msgspec.json.decode(prompts[one.job_id], type=Prompt).messages
-        params = request.params if request else facts.params[one.role, one.label]
-        prepared.append(Prepared(one, messages, params, base_url, key_id))
+        if request is None or request.messages is None:
+            prompt = msgspec.json.decode(prompts[one.job_id], type=Prompt)
+            request = _request_of(facts, one, prompt, request)
+        prepared.append(Prepared(one, request.messages or [], request.params, base_url, key_id))
     return prepared
 
 
-def _texts(reader: Reader, store: Store, owners: Sequence[str], kind: str) -> dict[str, str]:
+def _request_of(
+    facts: Facts, call: ClaimedCall, prompt: Prompt, request: CallRequest | None
+) -> CallRequest:
+    """What a call asks that asks its job's prompt."""
+    params = params_for(facts.params, call.role, call.label, prompt)
+    if request is not None:
+        params = request.params
+    assert params is not None  # noqa: S101 - what a plan does not name is stored with its call
+    return CallRequest(prompt.messages, params)
+
+
+def _texts(
+    reader: Reader, store: Store, texts: Texts, owners: Sequence[str], kind: str
+) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(owners), _AT_ONCE):
         wanted = [{"id": owner, "kind": kind} for owner in owners[start : start + _AT_ONCE]]
         rows = msgspec.json.encode(wanted).decode()
-        found.update(reader.select(store.sql(_TEXTS), 2, {"rows": rows}))  # type: ignore[arg-type]
+        for owner, body in reader.select(store.sql(_TEXTS), 2, {"rows": rows}):
+            found[owner] = texts.open(kind, owner, body)
     return found

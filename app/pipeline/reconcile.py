@@ -19,6 +19,7 @@ from app.pipeline.deliver import is_delivery_due
 from app.pipeline.hints import step_of
 from app.pipeline.outcomes import ClaimedCall, Policy, unknown
 from app.pipeline.park import reopen_lanes
+from app.pipeline.purge import open_purges
 from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
@@ -29,6 +30,11 @@ log = structlog.get_logger(__name__)
 _RECOVER = 200
 _HINTS = 200
 _IDEMPOTENCY_KEPT = timedelta(days=7)
+#: Its row goes only when nothing points at it, and only if it did not come back.
+_FORGET_WORKER = """
+DELETE FROM worker WHERE id = :id AND lease_until < {now}
+  AND NOT EXISTS (SELECT 1 FROM call WHERE call.worker_id = worker.id)
+"""
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -69,32 +75,26 @@ def recover_lost_workers(services: Services) -> int:
     with services.store.read() as session:
         lost = session.exec(select(Worker.id).where(col(Worker.lease_until) < db_now())).all()
     for worker_id in lost:
-        count = _recover(services, worker_id)
+        count = recover_worker(services, worker_id, reason="worker_lost", crashed=True)
         recovered += count
         log.warning("worker_lost", worker=worker_id, calls=count)
     return recovered
 
 
-def _recover(services: Services, worker_id: str) -> int:
-    """A lost worker's calls are ambiguous, every one: written as sent, and never heard of."""
+def recover_worker(services: Services, worker_id: str, *, reason: str, crashed: bool) -> int:
+    """Give back what a worker that is gone held: ambiguous, all of it; answers how many."""
     policy, recovered = policy_of(services), 0
     while True:
         held = held_by(services.store, worker_id)
         group = [
-            unknown(call, policy, reason="worker_lost", message=None, crashed=True) for call in held
+            unknown(call, policy, reason=reason, message=None, crashed=crashed) for call in held
         ]
         if group:
             recovered += len(record(services, group).written)
         if len(held) < _RECOVER:
             break
     with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:
-        # Its row goes only when nothing points at it, and only if it did not come back.
-        worker = tx.exec(
-            select(Worker).where(Worker.id == worker_id, col(Worker.lease_until) < db_now())
-        ).one_or_none()
-        holds = tx.exec(select(Call.id).where(Call.worker_id == worker_id).limit(1)).first()
-        if worker is not None and holds is None:
-            tx.delete(worker)
+        tx.run(services.store.sql(_FORGET_WORKER), {"id": worker_id})
     return recovered
 
 
@@ -135,6 +135,7 @@ def _held(call: Call, attempt: Attempt, batch: Batch, lane: Lane) -> ClaimedCall
         worst_nanos=attempt.worst_nanos,
         worker_id=attempt.worker_id,
         at_most_once=batch.at_most_once,
+        sealed=batch.seal is not None,
     )
 
 
@@ -220,6 +221,7 @@ def due_work(store: Store) -> list[Hint]:
         hints: list[Hint] = []
         for batch in open_batches:
             hints += _batch_hints(session, batch, now=now)
+        hints += [Hint(Step.PURGE, (id_,)) for id_ in open_purges(session)]
         if is_delivery_due(session, store):
             hints.append(Hint(Step.DELIVER, ()))
     return hints

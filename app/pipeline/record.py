@@ -30,6 +30,7 @@ from app.pipeline.services import Services
 from app.pipeline.stop import count_first, ends_of
 from app.pipeline.tell import tell
 from app.queue import Step, send_after_commit
+from app.vault.texts import Texts, texts_by_batch
 from app.webhooks.events import EventType, batch_event
 
 #: An opaque CASE: with fresh statistics the planner believes that no row is 'sending', and
@@ -114,7 +115,8 @@ def record(services: Services, group: Sequence[Finished]) -> Recorded:
     them.
     """
     ends = _job_ends(services, group)
-    rows = Rows(group, ends)
+    texts = _texts_of(services, group)
+    rows = Rows(group, ends, texts)
     try:
         with services.store.transaction(Commit.RECORD) as tx:
             return _record(tx, services, rows, group)
@@ -125,7 +127,7 @@ def record(services: Services, group: Sequence[Finished]) -> Recorded:
         came = [one for one in group if one.call.id in held]
         if not came:
             return Recorded(frozenset())
-        left = Rows(came, {id_: end for id_, end in ends.items() if id_ in held})
+        left = Rows(came, {id_: end for id_, end in ends.items() if id_ in held}, texts)
         return _record(tx, services, left, came)
 
 
@@ -137,6 +139,15 @@ def _job_ends(services: Services, group: Sequence[Finished]) -> dict[str, JobEnd
     with services.store.read() as session:
         facts = {id_: facts_of(session, id_) for id_ in {one.call.batch_id for one in singles}}
     return job_ends(facts, singles)
+
+
+def _texts_of(services: Services, group: Sequence[Finished]) -> dict[str, Texts]:
+    """How batches keep their texts, where they seal them: most do not, and are not looked up."""
+    sealed = {one.call.batch_id for one in group if one.call.sealed}
+    if not sealed:
+        return {}
+    with services.store.read() as session:
+        return texts_by_batch(session, sealed)
 
 
 def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) -> Recorded:

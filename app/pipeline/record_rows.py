@@ -15,6 +15,7 @@ from app.domain.states import Billed, CallState, JobState
 from app.modes.registry import mode_for
 from app.pipeline.facts import Facts
 from app.pipeline.outcomes import Finished, usage_snapshot
+from app.vault.texts import PLAIN, Texts
 
 COMPLETION_COLUMNS = (
     "call_id", "epoch", "finish_reason", "model_returned", "latency_ms", "flags", "created_at",
@@ -43,12 +44,16 @@ class Rows:
     Args:
         group: what finished.
         ends: how the jobs of its single calls end, by call.
+        texts: how batches keep their texts, where they seal them.
     """
 
-    def __init__(self, group: Sequence[Finished], ends: dict[str, JobEnd]) -> None:
+    def __init__(
+        self, group: Sequence[Finished], ends: dict[str, JobEnd], texts: Mapping[str, Texts]
+    ) -> None:
         self.group = sorted(group, key=lambda one: one.call.id)
-        self.calls = encode([_fence_row(one) for one in self.group])
-        self.attempts = encode([_attempt_row(one) for one in self.group])
+        of = [texts.get(one.call.batch_id, PLAIN) for one in self.group]
+        self.calls = encode(list(map(_fence_row, self.group, of)))
+        self.attempts = encode(list(map(_attempt_row, self.group, of)))
         self.job_ends = sorted(ends.values(), key=lambda one: one.id)
         self.closed_jobs: dict[str, dict[str, JobState]] = {}
         for one in self.group:
@@ -59,7 +64,11 @@ class Rows:
         )
         self.settlements = _settlements(self.group, ends)
         self.answered = [one for one in self.group if one.completion is not None]
-        self.texts = [row for one in self.answered for row in _text_rows(one)]
+        self.texts = [
+            row
+            for one in self.answered
+            for row in _text_rows(one, texts.get(one.call.batch_id, PLAIN))
+        ]
 
     def completions(self, now: Any) -> list[tuple[Any, ...]]:
         """The rows of `completion`."""
@@ -123,7 +132,7 @@ def encode(rows: object) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def _fence_row(one: Finished) -> dict[str, Any]:
+def _fence_row(one: Finished, texts: Texts) -> dict[str, Any]:
     return {
         "id": one.call.id,
         "epoch": one.call.epoch,
@@ -137,18 +146,18 @@ def _fence_row(one: Finished) -> dict[str, Any]:
         "wait_reason": None if one.closes else one.wait_reason,
         "waiting": int(one.waiting and not one.closes),
         "reason": one.reason,
-        "message": one.message,
+        "message": texts.seal_message("call.message", one.call.id, one.message),
     }
 
 
-def _attempt_row(one: Finished) -> dict[str, Any]:
+def _attempt_row(one: Finished, texts: Texts) -> dict[str, Any]:
     return {
         "id": one.call.id,
         "epoch": one.call.epoch,
         "state": one.attempt_state.value,
         "status_code": one.status_code,
         "reason": one.reason,
-        "message": one.message,
+        "message": texts.seal_message("attempt.message", one.call.id, one.message),
         "request_id": one.request_id,
         "latency_ms": one.latency_ms,
         "cost": one.paid_nanos,
@@ -182,13 +191,13 @@ def _usage_row(one: Finished, now: Any) -> tuple[Any, ...]:
     # fmt: on
 
 
-def _text_rows(one: Finished) -> Iterator[tuple[str, str, str, str]]:
+def _text_rows(one: Finished, texts: Texts) -> Iterator[tuple[str, str, str, str]]:
     call, completion = one.call, one.completion
     assert completion is not None  # noqa: S101 - the caller has filtered
-    yield (call.id, "answer", call.batch_id, completion.text)
+    yield texts.row(call.id, "answer", call.batch_id, completion.text)
     if completion.reasoning or completion.tool_calls:
         extra = {"reasoning": completion.reasoning, "tool_calls": completion.tool_calls}
-        yield (call.id, "extra", call.batch_id, encode(extra))
+        yield texts.row(call.id, "extra", call.batch_id, encode(extra))
 
 
 def _settlements(group: Sequence[Finished], ends: dict[str, JobEnd]) -> list[Settlement]:

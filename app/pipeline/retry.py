@@ -6,15 +6,18 @@ from collections.abc import Iterator
 import msgspec
 from sqlmodel import Session, col, select
 
+from app.db import Tx
 from app.domain.errors import ConflictError, NotFoundError
 from app.domain.ids import job_range
+from app.domain.plan import Plan
 from app.domain.prompt import Prompt
 from app.domain.spec import BatchBody, JobLine, WebhookBody
 from app.domain.states import BATCH_CLOSED, JobState
-from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, StoredText
-from app.pipeline.lines import RawLine
+from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, OpenAIBatch, StoredText
+from app.pipeline.lines import Checked, RawLine, Spool
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit
+from app.vault.texts import Texts, texts_of
 from app.vault.webhook_secrets import open_webhook_secret
 from app.webhooks.events import EventType, batch_event
 
@@ -28,6 +31,7 @@ def retry(
 
     Raises:
         NotFoundError: the account has no such batch.
+        GoneError: its text was destroyed.
         ConflictError: it is still open, every job of it succeeded, or the key was used for
             something else.
     """
@@ -40,10 +44,13 @@ def retry(
         if batch.jobs_succeeded == batch.jobs_total:
             raise ConflictError("every job of the batch succeeded; there is nothing to retry")
         body = _body(services, session, batch)
-        lines = _lines(session, batch_id)
+        texts = texts_of(session, batch)
+        lines = _lines(session, batch_id, texts)
+        door = _door(session, batch_id, texts)
         asked = hashlib.sha256(f"retry {batch_id}".encode()).hexdigest()
         return submit(
-            services, Submission(account_id, body, lines, idempotency_key, asked, batch_id)
+            services,
+            Submission(account_id, body, lines, idempotency_key, asked, batch_id, door=door),
         )
 
 
@@ -54,6 +61,7 @@ def _body(services: Services, session: Session, batch: Batch) -> BatchBody:
     return body.model_copy(
         update={
             "not_before": None,
+            "input_file_id": None,  # its lines are those of the jobs
             "deadline": body.deadline if relative else "24h",
             # Whoever tries again has seen the sample, unless there was none to see yet.
             "sample": None if _had_sample(session, batch) else body.sample,
@@ -80,12 +88,48 @@ def _webhook(services: Services, session: Session, batch: Batch) -> WebhookBody 
     return WebhookBody(url=endpoint.url, secret=secret)
 
 
-def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
+class _Again:
+    """The lines of another door once more, as they were read then, each with its plan."""
+
+    def __init__(self, session: Session, batch_id: str, texts: Texts) -> None:
+        self._session, self._batch_id, self._texts = session, batch_id, texts
+
+    def read(self) -> tuple[Plan, Spool]:
+        """The plans as they are stored, and the jobs that did not succeed."""
+        spool = Spool()
+        try:
+            for _, job in _unanswered(self._session, self._batch_id, self._texts):
+                prompt = msgspec.json.decode(job.prompt, type=Prompt)
+                spool.add(job.custom_id, prompt, job.plan)
+        except BaseException:
+            spool.close()
+            raise
+        spec = self._session.get_one(BatchSpec, self._batch_id)
+        return msgspec.json.decode(spec.plan, type=Plan), spool
+
+    def keep(self, tx: Tx, batch: Batch) -> None:
+        """Nothing: its answers are read here, or joined with those of the first."""
+
+
+def _door(session: Session, batch_id: str, texts: Texts) -> _Again | None:
+    through = session.get(OpenAIBatch, batch_id)
+    return None if through is None else _Again(session, batch_id, texts)
+
+
+def _lines(session: Session, batch_id: str, texts: Texts) -> Iterator[RawLine]:
     """The jobs that did not succeed, as the lines of a new input."""
+    for position, job in _unanswered(session, batch_id, texts):
+        prompt = msgspec.json.decode(job.prompt, type=Prompt)
+        line = JobLine(job.custom_id, prompt.messages, None, prompt.reference)
+        yield RawLine(f"job {position}", msgspec.json.encode(line))
+
+
+def _unanswered(session: Session, batch_id: str, texts: Texts) -> Iterator[tuple[int, Checked]]:
+    """The jobs that did not succeed, each with its position."""
     after = 0
     while True:
-        rows = session.exec(
-            select(Job.position, Job.custom_id, StoredText.body)
+        rows = session.execute(
+            select(Job.id, Job.position, Job.custom_id, Job.plan, StoredText.body)  # type: ignore[call-overload]
             .join(
                 StoredText,
                 (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"),
@@ -95,10 +139,8 @@ def _lines(session: Session, batch_id: str) -> Iterator[RawLine]:
             .order_by(col(Job.id))
             .limit(_PAGE)
         ).all()
-        for position, custom_id, text in rows:
-            prompt = msgspec.json.decode(text, type=Prompt)
-            line = JobLine(custom_id, prompt.messages, None, prompt.reference)
-            yield RawLine(f"job {position}", msgspec.json.encode(line))
+        for job_id, position, custom_id, plan, body in rows:
+            yield position, Checked(custom_id, plan, texts.open("prompt", job_id, body))
         if len(rows) < _PAGE:
             return
-        after = rows[-1][0] + 1
+        after = rows[-1][1] + 1

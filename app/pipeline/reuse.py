@@ -3,8 +3,9 @@
 Only batches with `cache` write keys, and only they look for them, a group of calls at a time.
 What is taken is a copy: it cost nothing, used nothing, and was never sent.
 
-An answer belongs to its account, and is text: a batch that retains none may neither give nor
-take any, and where texts are sealed a copy must be opened and sealed anew.
+An answer belongs to its account, and is text: a batch that retains none neither gives nor takes
+any, and where texts are sealed a copy is opened and sealed anew. Sealed batches have keys that
+nobody without their account's can make, so they and plain ones do not find each other's answers.
 """
 
 import hashlib
@@ -17,10 +18,13 @@ from sqlmodel import Session
 from app.db import Store, Tx
 from app.domain.errors import UnavailableError
 from app.domain.prompt import Messages, Params
+from app.models import StoredText
+from app.vault.texts import Texts
 
 #: To be raised when the same question is to be another key.
 _VERSION = 1
 _GROUP = 2000
+_TEXT_COLUMNS = ("owner_id", "kind", "batch_id", "body")
 #: The first that was given, so that asking once more brings the same again. All in scalar
 #: subqueries, and the least of an expression: a planner that may choose reads every key of the
 #: account instead, or walks the calls by their ids.
@@ -39,6 +43,10 @@ INSERT INTO completion
 SELECT d.id, 0, c.finish_reason, c.model_returned, 0, c.flags, {now}
 FROM {rows(id text, source text)} {join} completion c ON c.call_id = d.source
 RETURNING call_id
+"""
+_READ_TEXTS = """
+SELECT d.id, t.kind, t.owner_id, t.body FROM {rows(id text, source text, kind text)}
+{join} stored_text t ON t.owner_id = d.source AND t.kind = d.kind
 """
 _COPY_TEXTS = """
 INSERT INTO stored_text (owner_id, kind, batch_id, body)
@@ -68,7 +76,7 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
     messages: Messages
 
 
-def keys_of(asked: Sequence[Asked]) -> list[str]:
+def keys_of(asked: Sequence[Asked], texts: Texts) -> list[str]:
     """The key of each call of one job's round.
 
     Calls that ask the same are counted, and their number is in the key: the repeats of a
@@ -81,7 +89,7 @@ def keys_of(asked: Sequence[Asked]) -> list[str]:
         content = hashlib.sha256(msgspec.json.encode((_VERSION, one))).digest()
         number = seen[content]
         seen[content] += 1
-        keys.append(hashlib.sha256(content + number.to_bytes(4, "big")).hexdigest())
+        keys.append(texts.fingerprint(content + number.to_bytes(4, "big")))
     return keys
 
 
@@ -100,7 +108,9 @@ def find_answers(
     return found
 
 
-def copy_answers(tx: Tx, store: Store, batch_id: str, sources: Mapping[str, str]) -> None:
+def copy_answers(
+    tx: Tx, store: Store, batch_id: str, sources: Mapping[str, str], texts: Texts
+) -> None:
     """Answer a batch's calls as others were, by their ids: completion, text, usage of nothing.
 
     Raises:
@@ -112,11 +122,24 @@ def copy_answers(tx: Tx, store: Store, batch_id: str, sources: Mapping[str, str]
         kinds = [{**one, "kind": kind} for one in group for kind in ("answer", "extra")]
         rows = {"rows": _json(group)}
         completions = tx.run(store.sql(_COPY_COMPLETIONS), rows).all()
-        wanted = {"rows": _json(kinds), "batch": batch_id}
-        texts = tx.run(store.sql(_COPY_TEXTS), wanted).all()
-        if not len(completions) == len(group) == sum(row[0] == "answer" for row in texts):
+        copied = _copy_texts(tx, store, batch_id, _json(kinds), texts)
+        if not len(completions) == len(group) == copied.count("answer"):
             raise UnavailableError
         tx.run(store.sql(_WRITE_USAGE), rows)
+
+
+def _copy_texts(tx: Tx, store: Store, batch_id: str, kinds: str, texts: Texts) -> list[str]:
+    """Copy the texts there are of these kinds; answers the kind of each."""
+    if not texts.is_sealed:
+        rows = tx.run(store.sql(_COPY_TEXTS), {"rows": kinds, "batch": batch_id}).all()
+        return [row[0] for row in rows]
+    found = tx.run(store.sql(_READ_TEXTS), {"rows": kinds}).all()
+    copies = [
+        texts.row(id_, kind, batch_id, texts.open(kind, source, body))
+        for id_, kind, source, body in found
+    ]
+    store.insert_rows(tx, StoredText, _TEXT_COLUMNS, copies)
+    return [row[1] for row in copies]
 
 
 def _json(rows: object) -> str:

@@ -14,6 +14,7 @@ from app.modes.registry import mode_for
 from app.pipeline.calls import BatchContext, JobCalls
 from app.pipeline.lanes import variants_of
 from app.pipeline.reuse import find_answers, keys_of
+from app.vault.texts import Texts
 
 
 class Saved(NamedTuple):
@@ -38,6 +39,7 @@ def saved_calls(
     plan: Plan,
     prompts: Sequence[Prompt],
     context: BatchContext | None,
+    texts: Texts,
 ) -> Saved:
     """How much of the first round has an answer already.
 
@@ -49,6 +51,7 @@ def saved_calls(
         plan: of the batch.
         prompts: some of its jobs'.
         context: what its calls would be asked with; None where nothing was ever asked so.
+        texts: how the batch would keep its texts: answers are found among those kept alike.
     """
     if context is None:
         return NOTHING
@@ -56,7 +59,7 @@ def saved_calls(
     for prompt in prompts:
         view = JobView(prompt, plan, seed=context.seed_of("", prompt))
         calls = mode_for(plan.mode).plan(view).calls
-        keys = keys_of(context.asked_by(JobCalls("", 0, 1, prompt.messages, calls)))
+        keys = keys_of(context.asked_by(JobCalls("", 0, 1, prompt, calls)), texts)
         asked.append([(str(one.ref), key) for one, key in zip(calls, keys, strict=True)])
     with store.read() as session:
         wanted = [key for calls in asked for _, key in calls]

@@ -9,6 +9,7 @@ from app.queue import BrokerQueue, Queue, make_broker
 from app.settings import Settings
 from app.vault.custody import load_vault
 from app.vault.master import Vault
+from app.vault.texts import VAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,10 @@ class Services:
     store: Store
     queue: Queue
     vault: Vault
+
+    def __post_init__(self) -> None:
+        """Let whoever reads or writes texts find the vault."""
+        self.store.info[VAULT] = self.vault
 
 
 def build_services(settings: Settings, *, hot: bool = False) -> Services:

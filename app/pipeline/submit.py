@@ -1,9 +1,9 @@
 """submit: a batch is accepted whole, with its hold of credits, or not at all."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -31,23 +31,25 @@ from app.pipeline.account_plan import account_plan
 from app.pipeline.accounts import default_limits
 from app.pipeline.calls import TEXT_COLUMNS
 from app.pipeline.context import rules_of, windows_of
+from app.pipeline.deadlines import read_deadline, read_start
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
+from app.pipeline.keeping import begin_texts, check_keeping
 from app.pipeline.lanes import require_lanes, variants_of
-from app.pipeline.lines import RawLine, Spool, spool_lines
+from app.pipeline.lines import Checked, RawLine, Spool, spool_lines
+from app.pipeline.plan import plan_with
 from app.pipeline.prices import priced
 from app.pipeline.services import Services
 from app.pipeline.stop import FIRST_CALLS
-from app.pipeline.worst import batch_worst_nanos
+from app.pipeline.worst import spool_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
+from app.vault.texts import Texts
 
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 _CHUNK = 2000
-_SPAN = re.compile(r"^(\d{1,6})(m|h|d)$")
-_SPANS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_START_MAX = timedelta(days=366)
 _JOB_COLUMNS = (
     "id", "batch_id", "account_id", "position", "custom_id", "state", "round", "outstanding",
+    "plan",
 )  # fmt: skip
 
 
@@ -62,6 +64,7 @@ class Submission:
     body_sha256: str = ""
     retry_of: str | None = None
     interactive: bool = False
+    door: "Door | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,16 @@ class Submitted:
 
     batch_id: str
     created: bool
+
+
+class Door(Protocol):
+    """A door that reads its lines itself, and keeps something beside the batch."""
+
+    def read(self) -> tuple[Plan, Spool]:
+        """The plan, and the lines, checked; whoever asks closes them."""
+
+    def keep(self, tx: Tx, batch: Batch) -> None:
+        """Write what is the door's own, in the transaction of the submit."""
 
 
 def submit(services: Services, submission: Submission) -> Submitted:
@@ -84,14 +97,12 @@ def submit(services: Services, submission: Submission) -> Submitted:
     known = _known(services.store, submission)
     if known is not None:
         return Submitted(known, created=False)
-    with services.store.read() as session:
-        plan = account_plan(session, submission.account_id, submission.body)
-        plan = priced(session, submission.account_id, plan, services.settings.margin_percent)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings)
-    rules = rules_of(plan, submission.body, windows_of(plan))
-    spool = spool_lines(submission.lines, rules)
+    plan, spool = (submission.door or _Lines(services, submission)).read()
     try:
+        with services.store.read() as session:
+            plan = priced(session, submission.account_id, plan, services.settings.margin_percent)
         return Submitted(_accept(services, submission, plan, spool), created=True)
     except IntegrityError:
         # Somebody with the same key was faster; anything else is ours to answer for.
@@ -101,6 +112,26 @@ def submit(services: Services, submission: Submission) -> Submitted:
         return Submitted(known, created=False)
     finally:
         spool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The native door: one plan, and the lines of the submission."""
+
+    services: Services
+    submission: Submission
+
+    def read(self) -> tuple[Plan, Spool]:
+        """The plan that the settings ask for, and the lines held to it."""
+        account_id, body = self.submission.account_id, self.submission.body
+        with self.services.store.read() as session:
+            plan = account_plan(session, account_id, body)
+            seal = check_keeping(session, account_id, body)
+        rules = replace(rules_of(plan, body, windows_of(plan)), sealed=seal is not None)
+        return plan, spool_lines(self.submission.lines, rules)
+
+    def keep(self, tx: Tx, batch: Batch) -> None:
+        """Nothing."""
 
 
 def _known(store: Store, submission: Submission) -> str | None:
@@ -130,7 +161,8 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             ensure_simulated_lane(tx, submission.account_id)
         lanes = require_lanes(tx, submission.account_id, variants_of(plan))
         now = store.now(tx)
-        batch = _new_batch(submission, spool.count, now)
+        batch = _new_batch(submission, plan, spool.count, now)
+        batch.seal = check_keeping(tx, submission.account_id, submission.body)
         check_prices(plan, lanes, submission.body)
         tx.add(batch)
         tx.flush()
@@ -138,31 +170,34 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
             BatchSpec(
                 batch_id=batch.id,
                 plan=msgspec.json.encode(plan).decode(),
-                body=submission.body.model_dump_json(exclude={"webhook": {"secret"}}),
+                body=_kept(submission.body, batch),
             )
         )
         _remember(tx, submission, batch.id, now)
+        if submission.door is not None:
+            submission.door.keep(tx, batch)
         if submission.body.webhook is not None:
             account = tx.get_one(Account, submission.account_id)
             add_batch_endpoint(tx, services.vault, account, batch.id, submission.body.webhook, now)
         tx.flush()
-        _insert_jobs(tx, store, batch, spool)
+        _insert_jobs(tx, store, batch, spool, begin_texts(tx, services.vault, batch))
         _hold_credits(tx, services, batch, plan, lanes, spool)
         check_quotas(tx, store, batch.account_id, default_limits(services.settings))
-        send_after_commit(tx, services.queue, Step.PLAN, batch.id)
+        if submission.interactive:
+            plan_with(tx, services, batch.id)
+        else:
+            send_after_commit(tx, services.queue, Step.PLAN, batch.id)
     return batch.id
 
 
-def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
+def _new_batch(submission: Submission, plan: Plan, jobs: int, now: datetime) -> Batch:
     body = submission.body
-    starts = None if body.not_before is None else _in_utc(body.not_before, "not_before")
-    if starts is not None and starts > now + _START_MAX:
-        raise InvalidRequestError("not_before: is more than a year away", param="not_before")
+    starts = read_start(body.not_before, now)
     return Batch(
         id=new_id(Prefix.BATCH),
         account_id=submission.account_id,
         name=body.name,
-        mode=body.mode,
+        mode=plan.mode_of_all,
         priority=body.priority,
         interactive=submission.interactive,
         at_most_once=body.at_most_once,
@@ -170,7 +205,6 @@ def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
         sample=body.sample if body.sample is not None and body.sample < jobs else None,
         stop_if_failed_percent=body.stop_if_failed_percent,
         first_left=FIRST_CALLS if body.stop_if_failed_percent is not None else 0,
-        # A batch of `retention: none` will have to be refused this: its text is nobody else's.
         cache=body.cache,
         retry_of=submission.retry_of,
         input_file_id=body.input_file_id,
@@ -181,42 +215,6 @@ def _new_batch(submission: Submission, jobs: int, now: datetime) -> Batch:
         jobs_queued=jobs,
         cap_nanos=None if body.budget_usd is None else dollars_to_nanos(body.budget_usd),
     )
-
-
-def read_deadline(text: str | None, starts: datetime) -> datetime | None:
-    """A deadline from a span after the start, such as `24h`, or a moment with its time zone.
-
-    Raises:
-        InvalidRequestError: it is neither, or passed before the start.
-    """
-    if text is None:
-        return None
-    span = _SPAN.match(text)
-    problem = "deadline: give a span such as 30m, 24h or 7d, or a moment with its time zone"
-    try:
-        deadline = (
-            starts + int(span.group(1)) * _SPANS[span.group(2)]
-            if span
-            else datetime.fromisoformat(text)
-        )
-    except (ValueError, OverflowError):
-        raise InvalidRequestError(problem, param="deadline") from None
-    if deadline.tzinfo is None:
-        raise InvalidRequestError(problem, param="deadline")
-    deadline = _in_utc(deadline, "deadline")
-    if deadline <= starts:
-        raise InvalidRequestError("deadline: is not after the start", param="deadline")
-    return deadline
-
-
-def _in_utc(moment: datetime, field: str) -> datetime:
-    """The moment in UTC; at the ends of the calendar there may be none."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise InvalidRequestError(
-            f"{field}: is no moment that can be counted", param=field
-        ) from None
 
 
 def check_prices(plan: Plan, lanes: Mapping[str, Lane], body: BatchBody) -> None:
@@ -259,23 +257,30 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
         )
 
 
-def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool) -> None:
+def _kept(body: BatchBody, batch: Batch) -> str:
+    """What the client wrote, but for secrets, and for the template where texts are sealed."""
+    sealed = {"template"} if batch.seal is not None else set()
+    return body.model_dump_json(exclude={"webhook": {"secret"}} | dict.fromkeys(sealed, True))
+
+
+def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool, texts: Texts) -> None:
     batch_id, account_id = batch.id, batch.account_id
     for start, chunk in _chunks(spool.rows()):
         ids = job_ids(batch_id, start, len(chunk))
         jobs = (
-            (id_, batch_id, account_id, start + n, custom_id, "queued", 0, 0)
-            for n, (id_, (custom_id, _)) in enumerate(zip(ids, chunk, strict=True))
+            (id_, batch_id, account_id, start + n, one.custom_id, "queued", 0, 0, one.plan)
+            for n, (id_, one) in enumerate(zip(ids, chunk, strict=True))
         )
         store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
-        texts = (
-            (id_, "prompt", batch_id, prompt) for id_, (_, prompt) in zip(ids, chunk, strict=True)
+        prompts = (
+            texts.row(id_, "prompt", batch_id, one.prompt)
+            for id_, one in zip(ids, chunk, strict=True)
         )
-        store.insert_rows(tx, StoredText, TEXT_COLUMNS, texts)
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, prompts)
 
 
-def _chunks(rows: Iterator[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    start, chunk = 0, []
+def _chunks(rows: Iterator[Checked]) -> Iterator[tuple[int, list[Checked]]]:
+    start, chunk = 0, list[Checked]()
     for row in rows:
         chunk.append(row)
         if len(chunk) == _CHUNK:
@@ -288,13 +293,8 @@ def _chunks(rows: Iterator[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[s
 def _hold_credits(
     tx: Tx, services: Services, batch: Batch, plan: Plan, lanes: dict[str, Lane], spool: Spool
 ) -> None:
-    worst = batch_worst_nanos(
-        plan,
-        {name: lane.billed for name, lane in lanes.items() if lane.billed == Billed.CREDITS},
-        jobs=spool.count,
-        input_tokens=spool.input_tokens,
-        max_tokens_default=services.settings.max_tokens_default,
-    )
+    billed = {name: lane.billed for name, lane in lanes.items() if lane.billed == Billed.CREDITS}
+    worst = spool_worst_nanos(plan, spool, billed, services.settings.max_tokens_default)
     amount = worst if batch.cap_nanos is None else min(worst, batch.cap_nanos)
     if amount > 0:
         ledger.hold(tx, services.store, batch.account_id, batch.id, amount)

@@ -9,19 +9,28 @@ from itertools import chain
 
 from sqlmodel import col, delete, select
 
+from app.accounts.accounts import get_account
 from app.accounts.limits import check_quotas
 from app.db import Commit
 from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 from app.domain.ids import Prefix, new_id
+from app.domain.states import Seal
 from app.files import Files
-from app.models import InputFile
+from app.models import InputFile, TextKey
 from app.pipeline.accounts import default_limits
+from app.pipeline.keeping import seal_for
 from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
 from app.pipeline.tables import csv_lines, parquet_lines
+from app.vault.cipher import Cipher, new_key
+from app.vault.sealed_files import open_file, seal_file
+from app.vault.text_keys import cipher_of_file, make_text_key
+from app.vault.texts import account_cipher
 
 FILE_BYTES_MAX = 512 * 1024 * 1024
 FILENAME_CHARS_MAX = 255
+#: What seals add to a file is less than this part of it.
+_SEALED_SHARE = 64
 #: How a Parquet file begins.
 _PARQUET = b"PAR1"
 #: How many files are deleted in one go.
@@ -37,26 +46,40 @@ def upload(
     filename: str,
     chunks: Iterable[bytes],
     *,
+    retention: str | None = None,
     kept_for: timedelta | None = None,
 ) -> InputFile:
     """Keep an input file. What its lines say is checked when a batch is submitted with it.
+
+    With `retention` none, of its own or by the account's setting, it is sealed from its first
+    byte with a key of its own, which the batch that is made of it takes over.
 
     Args:
         services: where to.
         account_id: whose it is.
         filename: what it is called, which is no more than a name.
         chunks: its bytes.
+        retention: keep or none, where it is not the account's setting.
         kept_for: how long it is kept; None until it is deleted.
 
     Raises:
-        InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet.
+        InvalidRequestError: it is no JSONL or CSV in UTF-8, and no Parquet; or it is to be kept,
+            and the account retains nothing.
         TooLargeError: it is over the limit.
         QuotaError: the account would keep more bytes than it may.
         UnavailableError: the storage or the store is full or away.
     """
     file_id, files = new_id(Prefix.FILE), Files(services.settings.files_base_url)
-    looked = _Look(chunks, filename)
-    stored = files.put(file_id, looked.through(), bytes_max=FILE_BYTES_MAX)
+    looked, key = _Look(chunks, filename), new_key()
+    with services.store.read() as session:
+        account = get_account(session, account_id)
+    seal = seal_for(account, retention)
+    content, bytes_max = looked.through(), FILE_BYTES_MAX
+    if seal is not None:
+        bytes_max += FILE_BYTES_MAX // _SEALED_SHARE
+        cipher = Cipher(key) if seal is Seal.BATCH else account_cipher(services.vault, account)
+        content = seal_file(cipher, file_id, content)
+    stored = files.put(file_id, content, bytes_max=bytes_max)
     try:
         with services.store.transaction(Commit.UPLOAD) as tx:
             now = services.store.now(tx)
@@ -64,13 +87,16 @@ def upload(
                 id=file_id,
                 account_id=account_id,
                 filename=_UNSEEMLY.sub("", filename)[:FILENAME_CHARS_MAX] or "input.jsonl",
-                bytes=stored.bytes,
+                bytes=looked.bytes,
                 sha256=stored.sha256,
                 format=looked.format,
+                seal=seal,
                 created_at=now,
                 expires_at=None if kept_for is None else now + kept_for,
             )
             tx.add(row)
+            if seal is Seal.BATCH:
+                make_text_key(tx, services.vault, key, account_id=account_id, file_id=file_id)
             tx.flush()
             check_quotas(tx, services.store, account_id, default_limits(services.settings))
     except BaseException:
@@ -111,7 +137,7 @@ def content_of(services: Services, account_id: str, file_id: str) -> tuple[Input
         NotFoundError: there is none of that id, or its bytes are gone; raised at once.
     """
     row = own_file(services, account_id, file_id)
-    chunks = Files(services.settings.files_base_url).open(file_id)
+    chunks = _content(services, row)
     first = next(chunks, b"")
     return row, chain([first], chunks)
 
@@ -129,7 +155,7 @@ def delete_file(services: Services, account_id: str, file_id: str) -> None:
         row = tx.get(InputFile, file_id)
         if row is not None:
             row.expires_at = services.store.now(tx)
-    _drop(services, [file_id])
+    drop_files(services, [file_id])
 
 
 def sweep_files(services: Services) -> int:
@@ -139,18 +165,26 @@ def sweep_files(services: Services) -> int:
         gone = session.exec(
             select(InputFile.id).where(col(InputFile.expires_at) <= now).limit(_SWEPT)
         ).all()
-    _drop(services, gone)
+    drop_files(services, gone)
     return len(gone)
 
 
-def _drop(services: Services, file_ids: Sequence[str]) -> None:
-    """The bytes first: a row is what they are found again by."""
+def drop_files(services: Services, file_ids: Sequence[str]) -> None:
+    """Delete files, and the keys of those that retain nothing and are no batch's.
+
+    The bytes first: a row is what they are found again by.
+    """
     if not file_ids:
         return
     files = Files(services.settings.files_base_url)
     for file_id in file_ids:
         files.delete(file_id)
     with services.store.transaction(Commit.FILE_DROP) as tx:
+        tx.exec(
+            delete(TextKey).where(
+                col(TextKey.file_id).in_(file_ids), col(TextKey.batch_id).is_(None)
+            )
+        )
         tx.exec(delete(InputFile).where(col(InputFile.id).in_(file_ids)))
 
 
@@ -167,7 +201,7 @@ def stored_lines(
     except NotFoundError as error:
         param = "input_file_id"
         raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
-    chunks = Files(services.settings.files_base_url).open(file_id)
+    chunks = _content(services, row)
     match row.format:
         case "csv":
             return csv_lines(chunks, templated=templated)
@@ -177,17 +211,32 @@ def stored_lines(
             return jsonl_lines(chunks)
 
 
+def _content(services: Services, row: InputFile) -> Iterator[bytes]:
+    """The file's bytes as they were uploaded."""
+    stored = Files(services.settings.files_base_url).open(row.id)
+    if row.seal is None:
+        return stored
+    with services.store.read() as session:
+        if row.seal == Seal.BATCH:
+            cipher = cipher_of_file(session, services.vault, row.id)
+        else:
+            cipher = account_cipher(services.vault, get_account(session, row.account_id))
+    return open_file(cipher, row.id, stored)
+
+
 class _Look:
     """What an upload is, found from how it begins and what it is called.
 
     Attributes:
         format: jsonl, csv or parquet; known once the chunks have gone through.
+        bytes: how many went through.
     """
 
     def __init__(self, chunks: Iterable[bytes], filename: str) -> None:
         self._chunks = chunks
         self._says_csv = filename.lower().endswith(".csv")
         self.format = "jsonl"
+        self.bytes = 0
 
     def through(self) -> Iterator[bytes]:
         """The chunks, as long as they are what they began as.
@@ -197,6 +246,7 @@ class _Look:
         """
         decoder, has_begun = codecs.getincrementaldecoder("utf-8")(), False
         for chunk in self._chunks:
+            self.bytes += len(chunk)
             if not has_begun and chunk.strip():
                 has_begun = True
                 self.format = self._format_of(chunk)

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from app.billing.terms import Terms
 from app.domain.plan import Plan
-from app.domain.prompt import Variant
+from app.domain.prompt import Params, Variant
 from app.modes.registry import mode_for
+from app.pipeline.lines import Spool
 
 #: Tokens that a mode's own words around the answers may add to a later call.
 _FRAME_TOKENS = 4096
@@ -47,4 +50,24 @@ def batch_worst_nanos(
         if variant.ref.provider in billed:
             read = input_tokens + jobs * (_FRAME_TOKENS + answers * answer_tokens * _RETOKENISED)
             total += worst(variant, read)
+    return total
+
+
+def spool_worst_nanos(
+    plan: Plan, spool: Spool, billed: Mapping[str, str], max_tokens_default: int
+) -> int:
+    """The same for the jobs of a spool, each with its plan and its parameters."""
+    total = 0
+    for number, size in spool.sizes.items():
+        bound = size.max_tokens if size.is_bounded else max(size.max_tokens, max_tokens_default)
+        followed = msgspec.structs.replace(
+            plan.of(number), prices=plan.prices, margin_percent=plan.margin_percent
+        )
+        total += batch_worst_nanos(
+            followed.asked_with(Params(max_tokens=bound)),
+            billed,
+            jobs=size.jobs,
+            input_tokens=size.input_tokens,
+            max_tokens_default=max_tokens_default,
+        )
     return total

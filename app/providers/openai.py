@@ -15,6 +15,8 @@ from app.domain.wire import Request, Response
 from app.providers.base import CallInput, CredentialLike
 from app.providers.failures import failure_of
 from app.providers.openai_answer import completion_of, error_words, failure_inside
+from app.providers.openai_embeddings import PATH as EMBEDDINGS
+from app.providers.openai_embeddings import embeddings_body, embeddings_of
 from app.providers.taken import Images, Table, Taken, check_images, check_params
 from app.providers.writing import check_extra, json_request, key_header, url_of
 
@@ -56,6 +58,7 @@ class Dialect:
         words: its own words for errors, in `failures`' words.
         statuses: its codes of errors that come with a status of success, as the status they are.
         probe: the path that a key is tried on, or a whole URL where the vendor's own is meant.
+        embeds: whether it has embeddings, at `/embeddings`.
         check_extra: what else to look at in `extra`.
     """
 
@@ -67,11 +70,12 @@ class Dialect:
     words: Mapping[str, str] = field(default_factory=dict)
     statuses: Mapping[int, int] = field(default_factory=dict)
     probe: str = "/models"
+    embeds: bool = False
     check_extra: CheckExtra | None = None
 
 
 #: A server of which nothing is known.
-ANY_SERVER = Dialect()
+ANY_SERVER = Dialect(embeds=True)
 
 
 class ChatCompletions:
@@ -86,6 +90,8 @@ class ChatCompletions:
 
     def check(self, params: Params, model: str) -> None:
         """Refuse what the vendor does not take, as `Adapter.check` says."""
+        if params.embed is not None and self._dialect.embeds:
+            return
         check_extra(self.name, params, _OURS_IN_EXTRA)
         if self._dialect.check_extra is not None:
             self._dialect.check_extra(params.extra or {})
@@ -97,8 +103,11 @@ class ChatCompletions:
 
     def build(self, call: CallInput, credential: CredentialLike) -> Request:
         """A request, as `Adapter.build` says."""
-        url = url_of(self.name, credential, self._base_url, "/chat/completions")
-        return json_request(self.name, url, self._body(call), call, self._auth(credential))
+        embeds = call.params.embed is not None
+        path = EMBEDDINGS if embeds else "/chat/completions"
+        body = embeddings_body(call) if embeds else self._body(call)
+        url = url_of(self.name, credential, self._base_url, path)
+        return json_request(self.name, url, body, call, self._auth(credential))
 
     def probe(self, credential: CredentialLike) -> Request:
         """A request that tells a good key from a bad one, as `Adapter.probe` says."""
@@ -118,7 +127,7 @@ class ChatCompletions:
         if not 200 <= response.status_code < 300:  # noqa: PLR2004 - the class of successes
             raise self.failure(response, credential)
         try:
-            return completion_of(response, call)
+            return (completion_of if call.params.embed is None else embeddings_of)(response, call)
         except MalformedCompletionError as error:
             inside = failure_inside(response, self._dialect.words, self._dialect.statuses)
             if inside is None:

@@ -43,4 +43,5 @@ class OpenAI:
         return self._door(call.params, call.model).read(response, call, credential)
 
     def _door(self, params: Params, model: str) -> Adapter:
-        return self._responses if needs_responses(params, model) else self._chat
+        wants_responses = params.embed is None and needs_responses(params, model)
+        return self._responses if wants_responses else self._chat

@@ -36,6 +36,7 @@ __all__ = [
     "needs_bound",
     "needs_key",
     "sender_kind",
+    "speaks_openai",
 ]
 
 CUSTOM_PREFIX = "custom:"
@@ -79,7 +80,9 @@ _BUILT_IN = {
         for name, vendor in VENDORS.items()
     },
     SIMULATED: Provider(
-        ChatCompletions(SIMULATED, simulated.BASE_URL, Dialect(check_extra=simulated.check_extra)),
+        ChatCompletions(
+            SIMULATED, simulated.BASE_URL, Dialect(check_extra=simulated.check_extra, embeds=True)
+        ),
         simulated.BASE_URL,
         needs_key=False,
     ),
@@ -121,6 +124,11 @@ def needs_key(provider: str) -> bool:
 def needs_bound(provider: str) -> bool:
     """Whether every request to the provider has a bound on tokens, be it a default."""
     return not is_custom(provider) and _built_in(provider).needs_bound
+
+
+def speaks_openai(provider: str) -> bool:
+    """Whether the provider takes OpenAI's parameters in OpenAI's own words."""
+    return isinstance(adapter_for(provider), ChatCompletions | OpenAI)
 
 
 def default_base_url(provider: str) -> str | None:

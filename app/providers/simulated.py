@@ -22,6 +22,7 @@ from app.domain.errors import InvalidRequestError, OutcomeUnknownError
 from app.domain.money import ceil_div
 from app.domain.wire import Request, Response
 from app.providers.reading import BYTES_PER_TOKEN, estimate_tokens
+from app.providers.simulated_embeddings import embed
 from app.providers.simulated_judge import judge, mark
 
 #: Never resolved: no request to it leaves the process.
@@ -127,6 +128,8 @@ class SimulatedSender:
 
     async def send(self, request: Request, deadline_s: float) -> Response:
         """Answer after the model's latency, or fail as the call's settings say."""
+        if request.url.endswith("/embeddings"):
+            return embed(request.body)
         try:
             asked = _decoder.decode(request.body)
         except msgspec.DecodeError as error:

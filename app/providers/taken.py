@@ -117,6 +117,8 @@ def check_params(vendor: str, taken: Taken, params: Params, model: str) -> None:
         InvalidRequestError: naming the vendor; `param` is relative to the parameters.
     """
     whose = f"{vendor}'s {model}"
+    if params.embed is not None:
+        raise InvalidRequestError(f"{vendor} has no embeddings here", param="embed")
     for field in sorted(taken.refused):
         if getattr(params, field) is not None:
             raise InvalidRequestError(f"{whose} does not take it", param=field)

@@ -187,7 +187,7 @@ _COHERE = Table(
     ],
 )
 
-OPENAI = Dialect(table=CHAT, tokens_field="max_completion_tokens")
+OPENAI = Dialect(table=CHAT, tokens_field="max_completion_tokens", embeds=True)
 
 VENDORS = {
     "arcee": Vendor("https://api.arcee.ai/api/v1", Dialect(table=Table(_PLAIN))),
@@ -197,11 +197,12 @@ VENDORS = {
     ),
     "cohere": Vendor(
         "https://api.cohere.ai/compatibility/v1",
-        Dialect(table=_COHERE, probe="https://api.cohere.com/v1/models?page_size=1"),
+        Dialect(table=_COHERE, probe="https://api.cohere.com/v1/models?page_size=1", embeds=True),
     ),
     "deepseek": Vendor("https://api.deepseek.com", Dialect(table=_DEEPSEEK, effort=_switched)),
     "fireworks": Vendor(
-        "https://api.fireworks.ai/inference/v1", Dialect(table=Table(Taken(stops_max=4)))
+        "https://api.fireworks.ai/inference/v1",
+        Dialect(table=Table(Taken(stops_max=4)), embeds=True),
     ),
     "groq": Vendor(
         "https://api.groq.com/openai/v1",
@@ -220,7 +221,7 @@ VENDORS = {
         ),
     ),
     "mistral": Vendor(
-        "https://api.mistral.ai/v1", Dialect(table=_MISTRAL, seed_field="random_seed")
+        "https://api.mistral.ai/v1", Dialect(table=_MISTRAL, seed_field="random_seed", embeds=True)
     ),
     "moonshot": Vendor(
         "https://api.moonshot.ai/v1",
@@ -234,7 +235,7 @@ VENDORS = {
     "openrouter": Vendor(
         "https://openrouter.ai/api/v1",
         # Its list of models is open to all; this tells of the key that is asked with.
-        Dialect(table=Table(_PLAIN), effort=_openrouter_effort, probe="/key"),
+        Dialect(table=Table(_PLAIN), effort=_openrouter_effort, probe="/key", embeds=True),
     ),
     "perplexity": Vendor(
         "https://api.perplexity.ai",
@@ -254,7 +255,7 @@ VENDORS = {
             },
         ),
     ),
-    "together": Vendor("https://api.together.xyz/v1", Dialect(table=Table(_PLAIN))),
+    "together": Vendor("https://api.together.xyz/v1", Dialect(table=Table(_PLAIN), embeds=True)),
     "xai": Vendor("https://api.x.ai/v1", Dialect(table=_XAI)),
     "zai": Vendor(
         "https://api.z.ai/api/paas/v4",

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from app.models import StoredVerdict
+from app.vault.texts import Texts
 
 _STREAMED = 500
 
@@ -197,18 +198,18 @@ class _Verdict(msgspec.Struct, frozen=True):
 _VERDICTS = msgspec.json.Decoder(_Verdict)
 
 
-def judgements(session: Session, batch_id: str) -> Judgements:
+def judgements(session: Session, batch_id: str, texts: Texts) -> Judgements:
     """Every verdict of a batch, in columns."""
     sums = Judgements()
-    for (body,) in session.connection().execute(verdicts_statement(batch_id)):
-        sums.add(_VERDICTS.decode(body))
+    for job_id, body in session.connection().execute(verdicts_statement(batch_id)):
+        sums.add(_VERDICTS.decode(texts.open("verdict", job_id, body)))
     return sums
 
 
 def verdicts_statement(batch_id: str) -> sa.Executable:
     """The verdicts of a batch, a few in memory at a time."""
     return (
-        sa.select(col(StoredVerdict.body))
+        sa.select(col(StoredVerdict.job_id), col(StoredVerdict.body))
         .where(col(StoredVerdict.batch_id) == batch_id)
         .execution_options(yield_per=_STREAMED)
     )

@@ -40,6 +40,7 @@ from app.reports.tallies import (
     used_by,
 )
 from app.stats.intervals import Estimate, mean_by_prompt, win_share
+from app.vault.texts import texts_of
 
 _NO_MARKS = Marks()
 _STAGES: dict[Role, Stage] = {
@@ -54,6 +55,7 @@ def report(session: Session, account_id: str, batch_id: str) -> ReportView:
 
     Raises:
         NotFoundError: the account has no such batch.
+        GoneError: its text was destroyed.
     """
     return lay_out(gather(session, account_id, batch_id))
 
@@ -63,6 +65,7 @@ def gather(session: Session, account_id: str, batch_id: str) -> "Sums":
 
     Raises:
         NotFoundError: the account has no such batch.
+        GoneError: its text was destroyed.
     """
     return Sums.read(session, own_batch(session, account_id, batch_id))
 
@@ -111,7 +114,7 @@ class Sums:
     @classmethod
     def read(cls, session: Session, batch: Batch) -> "Sums":
         """Add it all up."""
-        plan = plan_of(session, batch.id)
+        plan, texts = plan_of(session, batch.id), texts_of(session, batch)
         is_judged = plan.judge is not None
         return cls(
             batch=batch,
@@ -119,7 +122,7 @@ class Sums:
             states=calls_by_state(session, batch.id),
             used=used_by(session, batch.id),
             latencies=latencies_by_label(session, batch.id),
-            judged=judgements(session, batch.id) if is_judged else Judgements(),
+            judged=judgements(session, batch.id, texts) if is_judged else Judgements(),
             repairs=repairs_by_judge(session, batch.id) if is_judged else {},
             blend_p50_ms=blend_latency_p50(session, batch.id) if plan.mode == "blend" else None,
         )

@@ -8,14 +8,17 @@ from sqlalchemy import Select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from app.domain.ids import batch_id_of
 from app.domain.plan import Plan
 from app.domain.states import CALL_CLOSED, JOB_CLOSED, Billed, CallState, JobState, Role
 from app.models import Call, Lane, StoredCompletion, StoredText, StoredVerdict, UsageRow
 from app.reports.owned import these
 from app.reports.views import CompletionView, ErrorView, ResultLine, UsageView
+from app.vault.texts import PLAIN, Texts, texts_by_batch
 
 _ANSWER, _EXTRA = aliased(StoredText), aliased(StoredText)
 _ROLES: dict[str, int] = {Role.CANDIDATE: 0, Role.JUDGE: 1, Role.SYNTHESIZER: 2}
+_OUTCOME_KINDS = {"blend": "synthesis", "mesh": "route"}
 _CLOSED_CALLS = sorted(CALL_CLOSED)
 
 
@@ -28,6 +31,7 @@ class JobRow(NamedTuple):
     state: str
     reason: str | None
     message: str | None
+    plan: int = 0
 
 
 class _Extra(msgspec.Struct, frozen=True):
@@ -84,12 +88,41 @@ _COLUMNS = (
 )
 
 
-class Lines:
-    """Makes the lines of a batch's jobs; `plan` gives the completions their order."""
+class _Opened:
+    """Opens what the jobs' batches keep sealed; a retry's jobs may be of several."""
+
+    def __init__(self, by_batch: Mapping[str, Texts]) -> None:
+        self._sealed = {id_: texts for id_, texts in by_batch.items() if texts.is_sealed}
+
+    @classmethod
+    def by(cls, session: Session, jobs: Sequence[JobRow]) -> "_Opened":
+        return cls(texts_by_batch(session, {batch_id_of(job.id) for job in jobs}))
+
+    def of(self, job_id: str) -> Texts:
+        return self._sealed.get(batch_id_of(job_id), PLAIN)
+
+    def job(self, job: JobRow) -> JobRow:
+        if not self._sealed:
+            return job
+        message = self.of(job.id).open_message("job.message", job.id, job.message)
+        return job._replace(message=message)
+
+    def call(self, call: _CallRow) -> _CallRow:
+        if not self._sealed:
+            return call
+        texts, id_ = self.of(call.job_id), call.id
+        return call._replace(
+            message=texts.open_message("call.message", id_, call.message),
+            text=None if call.text is None else texts.open("answer", id_, call.text),
+            extra=None if call.extra is None else texts.open("extra", id_, call.extra),
+        )
+
+
+class _Order:
+    """The order in which a plan lists what is called, and its mode."""
 
     def __init__(self, plan: Plan) -> None:
-        self._mode = plan.mode
-        self._is_judged = plan.judge is not None
+        self.mode = plan.mode
         judges = plan.judge.judges if plan.judge is not None else ()
         candidates = plan.variants + (plan.mesh.fallback if plan.mesh is not None else ())
         self._places = {
@@ -98,17 +131,33 @@ class Lines:
             for place, variant in enumerate(variants)
         }
 
+    def of(self, call: _CallRow) -> tuple[int, int, int, str]:
+        """Candidates as the plan lists them, then judges by round."""
+        place = self._places.get((call.role, call.label), len(self._places))
+        return (_ROLES[call.role], call.round, place, call.id)
+
+
+class Lines:
+    """Makes the lines of a batch's jobs; `plan` gives the completions their order."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._orders = [_Order(one) for one in plan.all]
+        self._modes = {one.mode for one in plan.all}
+        self._is_judged = any(one.judge is not None for one in plan.all)
+
     def of(self, session: Session, jobs: Sequence[JobRow]) -> list[ResultLine]:
         """The jobs' lines, in their order."""
+        texts = _Opened.by(session, jobs)
         closed = [job.id for job in jobs if job.state in JOB_CLOSED]
-        verdicts = _verdicts(session, closed) if self._is_judged else {}
-        how = _outcomes(session, closed, self._mode)
+        verdicts = _verdicts(session, closed, texts) if self._is_judged else {}
+        how = _outcomes(session, closed, self._modes, texts)
         calls: dict[str, list[_CallRow]] = {job.id: [] for job in jobs}
         for row in session.connection().execute(calls_statement(session, list(calls))):
-            call = _CallRow(*row)
+            call = texts.call(_CallRow(*row))
             calls[call.job_id].append(call)
         return [
-            self._line(job, calls[job.id], verdicts.get(job.id), how.get(job.id)) for job in jobs
+            self._line(texts.job(job), calls[job.id], verdicts.get(job.id), how.get(job.id))
+            for job in jobs
         ]
 
     def _line(
@@ -118,28 +167,24 @@ class Lines:
         verdict: msgspec.Raw | None,
         how: msgspec.Raw | None,
     ) -> ResultLine:
-        completions = [_completion(call) for call in sorted(calls, key=self._order)]
+        order = self._orders[job.plan]
+        completions = [_completion(call) for call in sorted(calls, key=order.of)]
         costs = [one.cost_nanos for one in completions]
         reason = why(job.reason, job.message)
         failed = job.state in JOB_CLOSED and job.state != JobState.SUCCEEDED
         return ResultLine(
             custom_id=job.custom_id,
             job_id=job.id,
-            mode=self._mode,
+            mode=order.mode,
             state=job.state,
             completions=completions,
             verdict=verdict,
-            synthesis=_synthesis(how, calls) if self._mode == "blend" and how else None,
-            route=how if self._mode == "mesh" else None,
+            synthesis=_synthesis(how, calls) if order.mode == "blend" and how else None,
+            route=how if order.mode == "mesh" else None,
             cost_nanos=None if None in costs else sum(cost or 0 for cost in costs),
             error=(reason or ErrorView(reason=job.state)) if failed else None,
             note=None if failed else reason,
         )
-
-    def _order(self, call: _CallRow) -> tuple[int, int, int, str]:
-        """Candidates as the plan lists them, then judges by round."""
-        place = self._places.get((call.role, call.label), len(self._places))
-        return (_ROLES[call.role], call.round, place, call.id)
 
 
 def calls_statement(session: Session, job_ids: Sequence[str]) -> Select[Any]:
@@ -159,31 +204,35 @@ def calls_statement(session: Session, job_ids: Sequence[str]) -> Select[Any]:
     return statement
 
 
-def _verdicts(session: Session, job_ids: Sequence[str]) -> Mapping[str, msgspec.Raw]:
+def _verdicts(
+    session: Session, job_ids: Sequence[str], texts: _Opened
+) -> Mapping[str, msgspec.Raw]:
     wanted = these(session, job_ids)
     rows = session.connection().execute(
         select(StoredVerdict.job_id, StoredVerdict.body)
         .select_from(wanted)
         .join(StoredVerdict, col(StoredVerdict.job_id) == wanted.c.value)
     )
-    return {job_id: msgspec.Raw(body) for job_id, body in rows}
+    return {id_: msgspec.Raw(texts.of(id_).open("verdict", id_, body)) for id_, body in rows}
 
 
-def _outcomes(session: Session, job_ids: Sequence[str], mode: str) -> Mapping[str, msgspec.Raw]:
+def _outcomes(
+    session: Session, job_ids: Sequence[str], modes: Collection[str], texts: _Opened
+) -> Mapping[str, msgspec.Raw]:
     """How each job's blend or mesh came about, as it was stored."""
-    kind = {"blend": "synthesis", "mesh": "route"}.get(mode)
-    if kind is None:
+    kinds = [kind for mode, kind in _OUTCOME_KINDS.items() if mode in modes]
+    if not kinds:
         return {}
     wanted = these(session, job_ids)
     rows = session.connection().execute(
-        select(StoredText.owner_id, StoredText.body)
+        select(StoredText.owner_id, StoredText.kind, StoredText.body)
         .select_from(wanted)
         .join(
             StoredText,
-            (col(StoredText.owner_id) == wanted.c.value) & (col(StoredText.kind) == kind),
+            (col(StoredText.owner_id) == wanted.c.value) & (col(StoredText.kind).in_(kinds)),
         )
     )
-    return {job_id: msgspec.Raw(body) for job_id, body in rows}
+    return {id_: msgspec.Raw(texts.of(id_).open(kind, id_, body)) for id_, kind, body in rows}
 
 
 def _synthesis(how: msgspec.Raw, calls: Collection[_CallRow]) -> msgspec.Raw:

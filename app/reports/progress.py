@@ -6,12 +6,14 @@ from math import ceil
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from app.db import Store
 from app.domain.money import nanos_to_dollars
 from app.domain.plan import Plan
 from app.domain.prompt import Variant
+from app.domain.states import Seal
 from app.models import Batch, BatchSpec
 from app.reports.owned import own_batch
 from app.reports.views import (
@@ -21,6 +23,7 @@ from app.reports.views import (
     Counts,
     JobCounts,
     ModelView,
+    TextGone,
     WaitingOn,
 )
 from app.reports.waiting import waiting_on
@@ -49,7 +52,7 @@ def list_batches(
 
     `after` is the id of the last batch that was seen; ids are sorted by time.
     """
-    statement = select(Batch).where(Batch.account_id == account_id)
+    statement = select(Batch).where(Batch.account_id == account_id, sa.not_(col(Batch.interactive)))
     if after is not None:
         statement = statement.where(col(Batch.id) < after)
     rows = session.exec(
@@ -110,7 +113,16 @@ def _as_stored(batch: Batch) -> Mapping[str, Any]:
         "sample": batch.sample,
         "stop_if_failed_percent": batch.stop_if_failed_percent,
         "cache": batch.cache,
+        "retention": "none" if batch.seal == Seal.BATCH else "keep",
+        "sealed": batch.seal is not None,
+        "text_gone": _text_gone(batch),
     }
+
+
+def _text_gone(batch: Batch) -> TextGone | None:
+    if batch.gone_reason is None or batch.gone_at is None:
+        return None
+    return TextGone(batch.gone_reason, batch.gone_at)
 
 
 def model_views(variants: Sequence[Variant]) -> list[ModelView]:

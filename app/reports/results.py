@@ -20,13 +20,14 @@ from app.reports.flat import Encode, ParquetEncoder, csv_encoder
 from app.reports.lines import JobRow, Lines
 from app.reports.owned import own_batch, plan_of
 from app.reports.views import ResultLine
+from app.vault.texts import require_texts
 
 #: A stream reads so many jobs at a time, and fewer where their answers are long.
 _JOBS_MAX = 500
 _FIRST_JOBS = 50
 _PAGE_BYTES = 4 * 1024 * 1024
 _CLOSED_JOBS = sorted(JOB_CLOSED)
-_COLUMNS = (Job.id, Job.position, Job.custom_id, Job.state, Job.reason, Job.message)
+_COLUMNS = (*(Job.id, Job.position, Job.custom_id, Job.state, Job.reason, Job.message, Job.plan),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ class _Reader:
             NotFoundError: there is none.
         """
         batch = own_batch(session, account_id, batch_id)
+        require_texts(batch)
         chain = _chain(session, batch) if selection.joined else [batch.id]
         return cls(Lines(plan_of(session, batch.id)), chain, selection)
 

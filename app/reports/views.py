@@ -95,6 +95,13 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
+class TextGone(msgspec.Struct, frozen=True):
+    """Why and when a batch's text was destroyed: results, report and retry are no more."""
+
+    reason: str
+    at: datetime
+
+
 class BatchView(msgspec.Struct, frozen=True, kw_only=True):
     """One batch: its settings, its state and how far it is.
 
@@ -122,6 +129,9 @@ class BatchView(msgspec.Struct, frozen=True, kw_only=True):
     sample: int | None
     stop_if_failed_percent: int | None
     cache: bool
+    retention: str
+    sealed: bool
+    text_gone: TextGone | None
     models: list[ModelView]
     judges: list[ModelView]
     metadata: dict[str, str]

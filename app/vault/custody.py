@@ -1,10 +1,8 @@
 """Where the master key is kept, and whether it is the one that the store needs."""
 
-import os
 import resource
 import shlex
 import subprocess
-import tempfile
 from pathlib import Path
 
 import structlog
@@ -15,11 +13,14 @@ from app.db import Store
 from app.domain.errors import SetupError
 from app.models import Account
 from app.settings import Settings
+from app.vault.keyring import Keyring
 from app.vault.master import HOW_TO_MAKE_A_KEY, Vault, new_fernet_key
+from app.vault.private import keep_private
 
 log = structlog.get_logger(__name__)
 
 KEY_FILE = "byok-encryption-key"
+KEYRING = "keyring"
 VARIABLE = "BYOK_ENCRYPTION_KEY"
 #: How long the command that prints the master key may take, and how much it may print.
 COMMAND_TIMEOUT_S = 30.0
@@ -37,15 +38,17 @@ def load_vault(settings: Settings) -> Vault:
     """
     _forbid_core_dumps()
     _check_one_custody(settings)
+    keyring = Keyring(settings.keyring_dir or settings.data_dir / KEYRING)
     given, command = settings.byok_encryption_key, settings.byok_encryption_key_command
     if given is not None and given.get_secret_value().strip():
-        return Vault(given.get_secret_value())
+        return Vault(given.get_secret_value(), keyring=keyring)
     if command is not None and command.get_secret_value().strip():
         words = command.get_secret_value()
         return Vault(
             run_key_command(words),
             source=f"{VARIABLE}_COMMAND",
             reload=lambda: run_key_command(words),
+            keyring=keyring,
         )
     path = key_file_of(settings)
     if path is None:
@@ -57,7 +60,11 @@ def load_vault(settings: Settings) -> Vault:
     if settings.byok_encryption_key_file is None:
         _make_key_file(path)
     return Vault(
-        read_key_file(path), source=str(path), reload=lambda: read_key_file(path), fresh=True
+        read_key_file(path),
+        source=str(path),
+        reload=lambda: read_key_file(path),
+        fresh=True,
+        keyring=keyring,
     )
 
 
@@ -145,7 +152,9 @@ def check_vault(store: Store, vault: Vault) -> None:
         SetupError: lists the ids of the keys that are missing.
     """
     with store.read() as session:
-        kids = session.exec(select(Account.data_key_kid).distinct()).all()
+        kids = session.exec(
+            select(Account.data_key_kid).where(Account.data_key_kid != "").distinct()
+        ).all()
     missing = sorted(set(kids) - set(vault.kids))
     if missing:
         raise SetupError(
@@ -153,36 +162,3 @@ def check_vault(store: Store, vault: Vault) -> None:
             f"{', '.join(vault.kids)}; a key's id is how its SHA-256 begins); add them to "
             "BYOK_ENCRYPTION_KEY, separated by commas, or restore the key file"
         )
-
-
-def keep_private(path: Path, text: str, *, replace: bool) -> bool:
-    """Write a file that only we can read, whole or not at all; whether it was written.
-
-    Without `replace`, a file that is there stays, and of several writers one wins.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        return _put_in_place(Path(draft), path, replace=replace)
-    finally:
-        Path(draft).unlink(missing_ok=True)
-
-
-def _put_in_place(draft: Path, path: Path, *, replace: bool) -> bool:
-    if replace:
-        draft.replace(path)
-    else:
-        try:
-            os.link(draft, path)  # unlike a rename, it refuses to replace
-        except FileExistsError:
-            return False
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-    return True

@@ -4,18 +4,20 @@ Fernet has no associated data, so what is sealed names where it belongs, and ope
 that: a ciphertext that was moved to another row does not open there.
 """
 
+import base64
 import hashlib
 import time
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
 from cryptography.fernet import Fernet, InvalidToken
-from typing_extensions import override
 
 from app.domain.errors import InvariantError, SealError, SetupError
 from app.domain.secret import Secret
+from app.vault.cipher import Cipher, Unseen
+from app.vault.keyring import Keyring
 
 log = structlog.get_logger(__name__)
 
@@ -52,28 +54,16 @@ class _WrappedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_key: str
 
 
-class _Unseen:
-    """Something that holds a key: it is not shown, and not pickled."""
-
-    __slots__ = ()
-
-    @override
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(***)"
-
-    @override
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} is not pickled or copied")
-
-
-class DataKey(_Unseen):
+class DataKey(Unseen):
     """An account's own key, unwrapped: it seals and opens, and can't be read."""
 
-    __slots__ = ("_fernet", "account_id")
+    __slots__ = ("_fernet", "account_id", "texts")
 
-    def __init__(self, account_id: str, fernet: Fernet) -> None:
+    def __init__(self, account_id: str, key: str) -> None:
         self.account_id = account_id
-        self._fernet = fernet
+        self._fernet = Fernet(key)
+        #: For texts and files, which are many.
+        self.texts = Cipher(base64.urlsafe_b64decode(key))
 
     def seal(self, binding: Binding, secret: Secret) -> str:
         """A ciphertext of the secret that opens only where the binding says.
@@ -98,7 +88,7 @@ class DataKey(_Unseen):
         return Secret(found.secret)
 
 
-class Vault(_Unseen):
+class Vault(Unseen):
     """The master keys. The first wraps new data keys, and every one of them unwraps.
 
     Args:
@@ -107,12 +97,16 @@ class Vault(_Unseen):
         reload: reads them there again, so that a running process follows a rotation; None where
             they cannot change.
         fresh: reading them again costs so little that it is done before a new data key, too.
+        keyring: the day keys, where they are kept; without, no batch can retain nothing.
 
     Raises:
         SetupError: one of them is no Fernet key; names its position, not its value.
     """
 
-    __slots__ = ("_data_keys", "_fernets", "_fresh", "_reload", "_reloaded_at", "kids", "source")
+    __slots__ = (
+        *("_data_keys", "_fernets", "_fresh", "_keyring", "_reload", "_reloaded_at"),
+        *("kids", "source"),
+    )
 
     def __init__(
         self,
@@ -121,14 +115,32 @@ class Vault(_Unseen):
         source: str = "BYOK_ENCRYPTION_KEY",
         reload: Callable[[], str] | None = None,
         fresh: bool = False,
+        keyring: Keyring | None = None,
     ) -> None:
         self.source = source
         self._reload, self._fresh = reload, fresh
         self._reloaded_at = float("-inf")
+        self._keyring = keyring
         self._fernets = _fernets_of(master_keys, source)
         #: The master keys' ids, the one that wraps new data keys first.
         self.kids = tuple(self._fernets)
         self._data_keys: dict[tuple[str, str], DataKey] = {}
+
+    @property
+    def has_keyring(self) -> bool:
+        """Whether there are day keys here."""
+        return self._keyring is not None
+
+    @property
+    def keyring(self) -> Keyring:
+        """The day keys.
+
+        Raises:
+            SetupError: there is no keyring here.
+        """
+        if self._keyring is None:
+            raise SetupError("there is no keyring here; set OVERNIGHT_KEYRING_DIR")
+        return self._keyring
 
     def refresh(self) -> None:
         """Read the master keys again where they are kept, if they may have changed there.
@@ -163,7 +175,7 @@ class Vault(_Unseen):
         known = self._data_keys.get((account_id, wrapped))
         if known is not None:
             return known
-        data_key = DataKey(account_id, Fernet(self._unwrap(account_id, wrapped, kid)))
+        data_key = DataKey(account_id, self._unwrap(account_id, wrapped, kid))
         if len(self._data_keys) >= _DATA_KEYS_MAX:
             self._data_keys.clear()
         self._data_keys[account_id, wrapped] = data_key

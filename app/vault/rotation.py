@@ -14,8 +14,9 @@ from sqlmodel import Session, col, select
 from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError
 from app.models import Account
-from app.vault.custody import keep_private, read_key_file
+from app.vault.custody import read_key_file
 from app.vault.master import Vault, kid_of, new_fernet_key
+from app.vault.private import keep_private
 
 CHUNK = 200
 
@@ -63,7 +64,7 @@ def keys_in_use(session: Session, *, but: str = "") -> dict[str, int]:
     """How many data keys each master key wraps, by the master key's id."""
     kid = col(Account.data_key_kid)
     rows = session.exec(
-        select(kid, sa.func.count()).where(kid != but).group_by(kid).order_by(kid)
+        select(kid, sa.func.count()).where(kid.not_in([but, ""])).group_by(kid).order_by(kid)
     ).all()
     return dict(rows)
 
@@ -71,7 +72,7 @@ def keys_in_use(session: Session, *, but: str = "") -> dict[str, int]:
 def _rewrap_some(tx: Tx, vault: Vault, current: str, after: str) -> tuple[Sequence[str], int]:
     accounts = tx.exec(
         select(Account)
-        .where(col(Account.id) > after, col(Account.data_key_kid) != current)
+        .where(col(Account.id) > after, col(Account.data_key_kid).not_in([current, ""]))
         .order_by(col(Account.id))
         .limit(CHUNK)
         .with_for_update(key_share=True)

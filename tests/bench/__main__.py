@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from tests.bench.bars import Bar, note, tell
+from tests.bench.door import measure_door
 from tests.bench.doors import measure_ingest
 from tests.bench.harness import STORES, Servers
 from tests.bench.many import measure_long, measure_snapshot, measure_two
@@ -50,6 +51,7 @@ def stages(servers: Servers, sizes: Sizes) -> dict[str, Stage]:
     for kind in STORES:
         named[f"ingest_{kind}"] = partial(measure_ingest, kind, servers, sizes.ingests)
         named[f"latency_{kind}"] = partial(measure_latency, kind, servers, sizes)
+        named[f"door_{kind}"] = partial(measure_door, kind, servers, sizes.starts)
     return named
 
 

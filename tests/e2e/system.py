@@ -76,7 +76,7 @@ class System:
             timeout=30,
         )
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, wait: bool = True) -> None:
         """Start processes of the Procfile, and wait for the API if it is among them."""
         commands = procfile()
         for name in names:
@@ -85,7 +85,7 @@ class System:
             self.processes[name] = Child(
                 [executable, *arguments], log=self.directory / f"{name}.log", env=self.env
             )
-        if "api" in names:
+        if wait and "api" in names:
             self.processes["api"].wait_until(self._answers, timeout_s=60)
 
     def _answers(self) -> bool:

@@ -100,6 +100,7 @@ def _job(batch: Batch, job_id: str, position: int) -> dict[str, object]:
         "state": "succeeded",
         "round": 2,
         "outstanding": 0,
+        "plan": 0,
         "closed_at": NIGHT,
     }
 

@@ -27,12 +27,14 @@ from app.pipeline.lines import RawLine
 from app.pipeline.outcomes import Finished, Policy
 from app.pipeline.plan import plan
 from app.pipeline.prepare import Prepared
+from app.pipeline.purge import purge
 from app.pipeline.reconcile import policy_of, reconcile
 from app.pipeline.record import record
 from app.pipeline.services import Services, register_simulated_prices
 from app.pipeline.submit import Submission, submit
 from app.queue import Step
 from app.settings import Settings
+from app.vault.keyring import Keyring
 from app.vault.master import Vault, new_fernet_key
 from app.vault.webhook_secrets import seal_webhook_secret
 from app.webhooks.signing import new_secret
@@ -69,7 +71,7 @@ class Engine:
             Settings.model_validate(environment),
             store,
             self.queue,
-            vault or Vault(new_fernet_key()),
+            vault or Vault(new_fernet_key(), keyring=Keyring(data_dir / "keyring")),
         )
         self.store = store
         self.policy: Policy = policy_of(self.services)
@@ -132,6 +134,8 @@ class Engine:
                 finalize(self.services, *ids)
             case Step.DELIVER:
                 deliver(self.services)
+            case Step.PURGE:
+                purge(self.services, *ids)
             case Step.RECONCILE:
                 reconcile(self.services)
             case Step.DISPATCH:

@@ -16,6 +16,7 @@ import psutil
 
 from tests.servers.processes import Child, ServerError, family_of, has_ended, wait_for
 
+START_MAX_S = 120.0
 END_MAX_S = 30.0
 _ADDRESS = re.compile(r"listens on (http://\S+)")
 #: What of the environment would reach another system.
@@ -44,6 +45,11 @@ class UpServer:
         return self._running().pid
 
     @property
+    def is_running(self) -> bool:
+        """Whether its supervisor is."""
+        return self._child is not None and self._child.is_running
+
+    @property
     def log(self) -> str:
         """All it said so far."""
         return self._log.read_text(errors="replace")
@@ -63,13 +69,16 @@ class UpServer:
         """The local account's."""
         return (self.directory / "api-key").read_text().strip()
 
-    def start(self) -> None:
-        """Start it and wait until it says that it listens."""
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it says that it listens."""
         before = self.log.count("listens on") if self._log.exists() else 0
         self._child = Child(
             [sys.executable, "-P", "-m", "workers.up"], log=self._log, env=self.environment
         )
-        self._child.wait_until(lambda: self.log.count("listens on") > before)
+        if wait:
+            self._child.wait_until(
+                lambda: self.log.count("listens on") > before, timeout_s=START_MAX_S
+            )
 
     def child(self, name: str) -> psutil.Process:
         """One of its processes, known by its command line."""

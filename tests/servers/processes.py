@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-START_MAX_S = 30.0
+START_MAX_S = 60.0
 STOP_MAX_S = 10.0
 _POLL_S = 0.01
 _PR_SET_PDEATHSIG = 1

@@ -56,6 +56,11 @@ def upgrade() -> None:
         sa.Column("data_key_wrapped", sa.Text(), nullable=False),
         sa.Column("data_key_kid", WORD, nullable=False),
         sa.Column("webhook_secret_sealed", sa.Text(), nullable=False),
+        sa.Column("retention", WORD, nullable=False),
+        sa.Column("seal", sa.Boolean(), nullable=False),
+        sa.Column("retention_days", sa.Integer(), nullable=True),
+        sa.Column("deleted_at", TIME, nullable=True),
+        sa.CheckConstraint("retention IN ('keep', 'none')", name="ck_account_retention_known"),
         sa.Column("disabled_at", TIME, nullable=True),
         sa.Column("requests_per_minute", sa.BigInteger(), nullable=True),
         sa.Column("queued_jobs_max", sa.BigInteger(), nullable=True),
@@ -150,6 +155,7 @@ def upgrade() -> None:
         sa.Column("state", WORD, nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("outstanding", sa.Integer(), nullable=False),
+        sa.Column("plan", sa.Integer(), nullable=False),
         sa.Column("reason", WORD, nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("closed_at", TIME, nullable=True),
@@ -197,6 +203,18 @@ def upgrade() -> None:
     op.create_index("ix_ledger_entry_batch", "ledger_entry", ["batch_id"], unique=False)
 
     op.create_table(
+        "purge",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("deletes_account", sa.Boolean(), nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("counts", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("finished_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_purge"),
+    )
+    op.create_index("ix_purge_account_id", "purge", ["account_id"], unique=False)
+    op.create_table(
         "stored_text",
         sa.Column("owner_id", ID, nullable=False),
         sa.Column("kind", WORD, nullable=False),
@@ -208,6 +226,21 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("owner_id", "kind", name="pk_stored_text"),
     )
+    op.create_table(
+        "text_key",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=True),
+        sa.Column("file_id", ID, nullable=True),
+        sa.Column("day", WORD, nullable=False),
+        sa.Column("wrapped", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_text_key"),
+        sa.UniqueConstraint("batch_id", name="uq_text_key_batch_id"),
+        sa.UniqueConstraint("file_id", name="uq_text_key_file_id"),
+    )
+    op.create_index("ix_text_key_account_id", "text_key", ["account_id"], unique=False)
+    op.create_index("ix_text_key_day", "text_key", ["day"], unique=False)
     op.create_table(
         "usage",
         sa.Column("call_id", ID, nullable=False),
@@ -282,12 +315,17 @@ def upgrade() -> None:
         sa.Column("sample", sa.Integer(), nullable=True),
         sa.Column("at_most_once", sa.Boolean(), nullable=False),
         sa.Column("cache", sa.Boolean(), nullable=False),
+        sa.Column("seal", WORD, nullable=True),
+        sa.Column("gone_reason", WORD, nullable=True),
+        sa.Column("gone_at", TIME, nullable=True),
+        sa.Column("erased_at", TIME, nullable=True),
         sa.Column("retry_of", ID, nullable=True),
         sa.Column("input_file_id", ID, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("not_before", TIME, nullable=True),
         sa.Column("deadline", TIME, nullable=True),
         sa.Column("started_at", TIME, nullable=True),
+        sa.Column("cancelling_at", TIME, nullable=True),
         sa.Column("finalizing_at", TIME, nullable=True),
         sa.Column("closed_at", TIME, nullable=True),
         sa.Column("jobs_total", sa.Integer(), nullable=False),
@@ -329,6 +367,14 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "reserved_nanos >= 0 AND spent_nanos >= 0", name="ck_batch_not_negative"
         ),
+        sa.CheckConstraint(
+            "seal IS NULL OR seal IN ('account', 'batch')", name="ck_batch_seal_known"
+        ),
+        sa.CheckConstraint(
+            "gone_reason IS NULL OR gone_reason IN ('acknowledged', 'retention_none',"
+            " 'retention_days', 'purged')",
+            name="ck_batch_gone_reason_known",
+        ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_batch_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_batch"),
     )
@@ -341,6 +387,18 @@ def upgrade() -> None:
         sqlite_where=sa.text("closed_at IS NULL"),
         postgresql_where=sa.text("closed_at IS NULL"),
     )
+    for name, columns, which in (
+        ("ix_batch_kept", ["account_id", "closed_at"], "closed_at IS NOT NULL AND gone_at IS NULL"),
+        ("ix_batch_to_erase", ["id"], "gone_at IS NOT NULL AND erased_at IS NULL"),
+    ):
+        op.create_index(
+            name,
+            "batch",
+            columns,
+            unique=False,
+            sqlite_where=sa.text(which),
+            postgresql_where=sa.text(which),
+        )
 
     op.create_table(
         "call",
@@ -452,8 +510,12 @@ def upgrade() -> None:
         sa.Column("sha256", WORD, nullable=False),
         sa.Column("format", WORD, nullable=False),
         sa.Column("purpose", WORD, nullable=False),
+        sa.Column("seal", WORD, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("expires_at", TIME, nullable=True),
+        sa.CheckConstraint(
+            "seal IS NULL OR seal IN ('account', 'batch')", name="ck_file_seal_known"
+        ),
         sa.CheckConstraint("format IN ('jsonl', 'csv', 'parquet')", name="ck_file_format_known"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_file_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_file"),
@@ -593,6 +655,25 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "openai_batch",
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("endpoint", WORD, nullable=False),
+        sa.Column("completion_window", WORD, nullable=False),
+        sa.Column("model", sa.Text(), nullable=True),
+        sa.Column("errors", sa.Text(), nullable=True),
+        sa.Column("output_file_id", ID, nullable=False),
+        sa.Column("error_file_id", ID, nullable=False),
+        sa.Column("output_kept_s", sa.Integer(), nullable=True),
+        sa.Column("completed", sa.Integer(), nullable=True),
+        sa.Column("failed", sa.Integer(), nullable=True),
+        sa.Column("usage", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name="fk_openai_batch_batch_id"),
+        sa.PrimaryKeyConstraint("batch_id", name="pk_openai_batch"),
+    )
+    op.create_index("ix_openai_batch_account_id", "openai_batch", ["account_id"], unique=False)
+
+    op.create_table(
         "provider_key",
         sa.Column("id", ID, nullable=False),
         sa.Column("lane_id", ID, nullable=False),
@@ -656,10 +737,13 @@ def downgrade() -> None:
     op.drop_table("file")
     op.drop_table("endpoint")
     op.drop_table("call")
+    op.drop_table("openai_batch")
     op.drop_table("batch")
     op.drop_table("api_key")
     op.drop_table("worker")
     op.drop_table("usage")
+    op.drop_table("text_key")
+    op.drop_table("purge")
     op.drop_table("stored_text")
     op.drop_table("ledger_entry")
     op.drop_table("job")

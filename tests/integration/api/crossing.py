@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from api.main import create_app
 from app.domain.ids import Prefix, job_id, new_id
-from app.models import Job
+from app.models import Job, Purge
 from tests.integration.api.conftest import Api, submission
 
 #: What stands in a path and names no single thing of an account's.
@@ -30,6 +30,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", _OPENAI_HOOK): {"json": {"name": "renamed"}},
     ("POST", f"{_OPENAI_HOOK}/rotate_secret"): {"json": {}},
     ("POST", f"{_OPENAI_HOOK}/test"): {"json": {"event_type": "batch.completed"}},
+    ("PUT", "/v1/settings/privacy"): {"json": {}},
     ("PUT", "/v1/settings/prices"): {"json": {"prices": []}},
     ("PUT", "/v1/settings/keys/{provider}"): {"json": {"api_key": "sk-0123456789abcdef"}},
 }
@@ -63,14 +64,14 @@ class Route(NamedTuple):
 
 
 def routes() -> Iterator[Route]:
-    """Every operation that asks for a key, deletions last."""
+    """Every operation that asks for a key, deletions last, and last of all the account's."""
     found = []
     for path, operations in create_app().openapi()["paths"].items():
         for method, operation in operations.items():
             for security in operation.get("security", ()):
                 (scope,) = security["apiKey"]
                 found.append(Route(method.upper(), path, scope))
-    yield from sorted(found, key=lambda route: route.method == "DELETE")
+    yield from sorted(found, key=lambda one: (one.method == "DELETE", one.path == "/v1/account"))
 
 
 def _webhook(api: Api) -> dict[str, str]:
@@ -98,13 +99,29 @@ def _api_key(api: Api) -> dict[str, str]:
     return {"api_key_id": made["key"]["id"]}
 
 
-MAKERS: tuple[Callable[[Api], dict[str, str]], ...] = (_webhook, _batch, _file, _api_key)
+def _purge(api: Api) -> dict[str, str]:
+    """The receipt of a purge that is over: one under way would take the rest with it."""
+    with api.engine.store.transaction() as tx:
+        now = api.engine.store.now(tx)
+        made = Purge(
+            id=new_id(Prefix.PURGE),
+            account_id=api.engine.account_id,
+            counts="{}",
+            created_at=now,
+            finished_at=now,
+        )
+        tx.add(made)
+    return {"purge_id": made.id}
+
+
+MAKERS: tuple[Callable[[Api], dict[str, str]], ...] = (_webhook, _batch, _file, _api_key, _purge)
 PREFIXES = {
     "batch_id": Prefix.BATCH,
     "file_id": Prefix.FILE,
     "api_key_id": Prefix.API_KEY,
     "endpoint_id": Prefix.ENDPOINT,
     "delivery_id": Prefix.DELIVERY,
+    "purge_id": Prefix.PURGE,
 }
 
 

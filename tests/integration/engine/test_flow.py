@@ -94,7 +94,7 @@ def test_the_cost_of_a_batch_is_the_sum_of_its_usage(engine: Engine) -> None:
     assert batch.reserved_nanos == 0
 
 
-def test_a_hint_delivered_again_does_nothing(engine: Engine) -> None:
+def test_q3_a_hint_delivered_again_does_nothing(engine: Engine) -> None:
     batch_id = engine.submit(["one", "two"], params=QUICK)
     engine.drain()
     with engine.store.read() as session:

@@ -101,7 +101,6 @@ def test_k3_what_was_sent_is_not_repeated(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"retention": "none"}, "retention"),
         ({"judge": {"judges": ["simulated/judge"], "scoring": "pairwise"}}, "judge.scoring"),
     ],
 )

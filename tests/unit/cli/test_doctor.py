@@ -83,10 +83,19 @@ def test_a_fresh_machine_is_told_to_start(api: FakeApi) -> None:
 
 
 @pytest.mark.usefixtures("healthy")
-def test_what_is_well_is_said_to_be_well() -> None:
+def test_what_is_well_is_said_to_be_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pipeline.room.FREE_BYTES_MIN", 0)
     found = levels()
     assert found.pop("broker") is Level.BROKEN  # there is none in a unit test
-    assert set(found) == {"data directory", "store", "clock", "master key", "API", "API key"}
+    assert set(found) == {
+        "data directory",
+        "disk",
+        "store",
+        "clock",
+        "master key",
+        "API",
+        "API key",
+    }
     assert set(found.values()) == {Level.OK}
 
 
@@ -94,6 +103,13 @@ def test_a_directory_open_to_others_is_a_warning(healthy: Path) -> None:
     healthy.chmod(0o755)
     assert levels()["data directory"] is Level.WARNING
     assert f"chmod 700 {healthy}" in advice_on("data directory")
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_disk_that_is_nearly_full_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pipeline.room.FREE_BYTES_MIN", 2**60)
+    monkeypatch.setattr("app.pipeline.room._SHARE_MIN", 1)
+    assert levels()["disk"] is Level.WARNING
 
 
 def test_a_lost_master_key_is_not_replaced(healthy: Path) -> None:

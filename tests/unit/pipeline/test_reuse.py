@@ -5,12 +5,13 @@ import pytest
 
 from app.domain.prompt import Message, Params
 from app.pipeline.reuse import Asked, keys_of
+from app.vault.texts import PLAIN
 
 ASKED = Asked("openai", None, "gpt-5.2", Params(temperature=0.5), [Message("user", "Why?")])
 
 
 def key_of(**changes: object) -> str:
-    return keys_of([msgspec.structs.replace(ASKED, **changes)])[0]
+    return keys_of([msgspec.structs.replace(ASKED, **changes)], PLAIN)[0]
 
 
 def test_the_same_question_has_the_same_key_every_time() -> None:
@@ -47,6 +48,6 @@ def test_a_schema_in_another_order_is_another_question() -> None:
 
 def test_what_is_asked_twice_in_a_round_has_a_key_for_each_time() -> None:
     other = msgspec.structs.replace(ASKED, model="gpt-5")
-    first, between, second = keys_of([ASKED, other, ASKED])
+    first, between, second = keys_of([ASKED, other, ASKED], PLAIN)
     assert len({first, between, second}) == 3
-    assert keys_of([ASKED, ASKED, other]) == [first, second, between]
+    assert keys_of([ASKED, ASKED, other], PLAIN) == [first, second, between]

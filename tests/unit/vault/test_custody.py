@@ -10,8 +10,9 @@ import structlog
 
 from app.domain.errors import SetupError
 from app.settings import load_settings
-from app.vault.custody import KEY_FILE, keep_private, load_vault
+from app.vault.custody import KEY_FILE, load_vault
 from app.vault.master import Vault, new_fernet_key
+from app.vault.private import keep_private
 from tests.factories.racing import run_at_once
 
 

@@ -92,8 +92,8 @@ def test_k4_nothing_is_sealed_with_another_accounts_key(vault: Vault) -> None:
 
 
 def test_k4_a_token_that_is_not_ours_does_not_open() -> None:
-    fernet = Fernet(Fernet.generate_key())
-    data_key = DataKey("acct_a", fernet)
+    key = Fernet.generate_key().decode()
+    fernet, data_key = Fernet(key), DataKey("acct_a", key)
     for plaintext in (b"", b"null", b"\xff", CANARY.encode(), b'{"v": 1, "secret": "x"}'):
         with pytest.raises(SealError):
             data_key.open(PLACE, fernet.encrypt(plaintext).decode())

@@ -1,0 +1,213 @@
+"""From the bodies of lines to plans: few of them, for most lines ask for the same."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from app.billing.bound import input_tokens_max
+from app.db import Store
+from app.domain.errors import InvalidRequestError
+from app.domain.plan import Plan
+from app.domain.prompt import Params, Prompt, Variant
+from app.pipeline.account_plan import account_plan
+from app.pipeline.context import Windows, windows_of
+from app.pipeline.lanes import require_lanes, variants_of
+from app.pipeline.lines import CheckPrompt
+from app.pipeline.openai.asked import Endpoint, Fields, Raws, params_of
+from app.pipeline.openai.beyond import FIELD, body_of, of_line, over, read_beyond
+from app.pipeline.openai.names import Names, is_full
+from app.pipeline.variants import prompt_check, read_params
+from app.providers import registry
+from app.providers.registry import SIMULATED
+
+PLANS_MAX = 256
+_KEPT = 4096
+_ALL_TEXTS = frozenset({"messages", "input", "instructions"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A plan with its number, and what prompts that follow it are held to."""
+
+    number: int
+    plan: Plan
+    check_prompt: CheckPrompt
+    windows: Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a line's body stands for, but for its texts."""
+
+    planned: _Planned
+    params: Params
+    reference: str | None
+
+
+class Plans:
+    """Every plan that the lines of one input ask for.
+
+    Args:
+        store: where the account's keys are read.
+        account_id: whose lines they are.
+        endpoint: how their bodies are read.
+        defaults: the batch's own `overnight` object.
+    """
+
+    def __init__(self, store: Store, account_id: str, endpoint: Endpoint, defaults: Fields) -> None:
+        self._store, self._account_id = store, account_id
+        self._names: Names | None = None
+        self._endpoint = endpoint
+        self._defaults = of_line(defaults)
+        self._planned: dict[bytes, _Planned] = {}
+        self._settled: dict[tuple[bytes, ...], Settled] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """All of them as one: the first, with the others."""
+        first, *others = (one.plan for one in self._planned.values())
+        return msgspec.structs.replace(first, others=tuple(others))
+
+    @property
+    def models(self) -> set[str]:
+        """The contestants of all of them, as `provider/model`."""
+        return {
+            str(one.ref) for planned in self._planned.values() for one in _contestants(planned.plan)
+        }
+
+    def read(self, body: Raws) -> tuple[int, Prompt]:
+        """The plan's number, and the prompt, of a line's body.
+
+        Raises:
+            InvalidRequestError: something of it is wrong; `param` is relative to the body.
+        """
+        texts = self._endpoint.texts
+        key = tuple(
+            part
+            for name, raw in body.items()
+            if name not in texts
+            for part in (name.encode(), bytes(raw))
+        )
+        settled = self._settled.get(key)
+        if settled is None:
+            settled = self._settle({n: raw for n, raw in body.items() if n not in texts})
+            if len(self._settled) >= _KEPT:
+                self._settled.clear()
+            self._settled[key] = settled
+        messages = self._endpoint.messages(body)
+        planned = settled.planned
+        if any(not isinstance(message.content, str) for message in messages):
+            planned.check_prompt(messages)
+        if input_tokens_max(messages) > planned.windows.smallest:
+            planned.windows.check(messages, self._endpoint.texts[0])
+        params = settled.params
+        own = msgspec.UNSET if params == _NO_PARAMS else params
+        return planned.number, Prompt(messages, settled.reference, own)
+
+    def _settle(self, rest: Raws) -> Settled:
+        given = {name: msgspec.json.decode(raw) for name, raw in rest.items()}
+        _check_fields(given)
+        model = given.pop("model", None)
+        said = given.pop(FIELD, None)
+        beyond = over({} if said is None else read_beyond(said, FIELD), self._defaults)
+        reference = beyond.pop("reference", None)
+        fields = params_of(self._endpoint, given)
+        planned = self._plan(model, beyond)
+        params = _read_params(fields)
+        if params.embed is not None and planned.plan.mode != "chat":
+            raise InvalidRequestError(f"{FIELD}: one model makes embeddings", param=FIELD)
+        for variant in _contestants(planned.plan):
+            _check_params(variant, params)
+        if not isinstance(reference, str | None):
+            raise InvalidRequestError(f"{FIELD}.reference: should be a text", param=FIELD)
+        return Settled(planned, params, reference)
+
+    def _plan(self, model: Any, beyond: Fields) -> _Planned:
+        key = msgspec.json.encode((None if "models" in beyond else model, beyond))
+        planned = self._planned.get(key)
+        if planned is None:
+            if len(self._planned) >= PLANS_MAX:
+                raise InvalidRequestError(
+                    f"model: one batch takes at most {PLANS_MAX} different models and overnight "
+                    "objects; split it",
+                    param="model",
+                )
+            plan = self._make(model, beyond)
+            planned = _Planned(len(self._planned), plan, prompt_check(plan), windows_of(plan))
+            self._planned[key] = planned
+        return planned
+
+    def _full(self, model: str) -> str:
+        """A model as `provider/model`; whose keys there are is read when a bare name needs it."""
+        if is_full(model):
+            return model
+        if self._names is None:
+            with self._store.read() as session:
+                self._names = Names(session, self._account_id)
+        return self._names.full(model)
+
+    def _make(self, model: Any, beyond: Fields) -> Plan:
+        full = None
+        if "models" not in beyond:
+            if not isinstance(model, str) or not model:
+                raise InvalidRequestError("model: is required", param="model")
+            full = self._full(model)
+        try:
+            body = body_of(full, beyond)
+            with self._store.read() as session:
+                plan = account_plan(session, self._account_id, body)
+                keyed = [one for one in variants_of(plan) if one.variant.ref.provider != SIMULATED]
+                require_lanes(session, self._account_id, keyed)
+                return plan
+        except InvalidRequestError as error:
+            if full is not None and (error.param or "").startswith("models"):
+                message = error.message.removeprefix(f"{error.param}: ")
+                raise InvalidRequestError(f"model: {message}", param="model") from None
+            raise InvalidRequestError(
+                f"{FIELD}.{error.message}", param=f"{FIELD}.{error.param}"
+            ) from None
+
+
+_NO_PARAMS = Params()
+
+
+def _check_fields(given: Fields) -> None:
+    for name in given:
+        if name in _ALL_TEXTS:
+            raise InvalidRequestError(f"{name}: is no field of this endpoint", param=name)
+    if "\\u0000" in msgspec.json.encode(given).decode():
+        raise InvalidRequestError("text must not hold NUL characters")
+
+
+def _contestants(plan: Plan) -> tuple[Variant, ...]:
+    return plan.variants + (plan.mesh.fallback if plan.mesh is not None else ())
+
+
+def _read_params(fields: Fields) -> Params:
+    try:
+        return read_params(fields, "body")
+    except InvalidRequestError as error:
+        param = (error.param or "").removeprefix("body.")
+        message = error.message.removeprefix("body.")
+        raise InvalidRequestError(message, param=param) from None
+
+
+def _check_params(variant: Variant, params: Params) -> None:
+    """Refuse what one of the models does not take."""
+    provider = variant.ref.provider
+    if not registry.is_known(provider):
+        return  # whoever asks for its lane says so
+    if params.extra and not registry.speaks_openai(provider):
+        name = next(iter(params.extra))
+        raise InvalidRequestError(
+            f"{name}: is no parameter that {provider} knows; it is passed on as it is only to "
+            "who speaks OpenAI's language",
+            param=name,
+        )
+    try:
+        registry.adapter_for(provider).check(variant.params.over(params), variant.ref.model)
+    except InvalidRequestError as error:
+        param = (error.param or "").removeprefix("extra.") or None
+        named = f"{param}: " if param else ""
+        raise InvalidRequestError(f"{named}{error.message}", param=param) from None

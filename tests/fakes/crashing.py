@@ -1,0 +1,60 @@
+"""A story broken off beside a commit, and told to its end by the next process."""
+
+import multiprocessing
+import signal
+from collections import Counter
+
+from sqlmodel import select
+
+from app.models import Attempt, Batch, Call, Delivery, Event, IdempotencyKey
+from app.pipeline.laws import check_laws
+from tests.fakes.provider import FakeProvider
+from tests.fakes.story import ENDS, Stage, Teller, die
+from tests.fakes.webhooks import FakeReceiver
+
+DIES_WITHIN_S = 90
+# A server of forks: it has no threads that a fork could catch in the middle of something.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([die.__module__])
+
+
+def die_and_go_on(
+    stage: Stage, crash_at: str, provider: FakeProvider, receiver: FakeReceiver
+) -> None:
+    """Let one process die at its moment, another come to the end, and look at what there is."""
+    process = FORKS.Process(target=die, args=(stage, crash_at))
+    process.start()
+    process.join(DIES_WITHIN_S)
+    assert process.exitcode == -signal.SIGKILL
+    teller = Teller(stage)
+    try:
+        teller.bury()
+        teller.tell()
+        check_end(teller, provider, receiver)
+    finally:
+        teller.store.close()
+
+
+def check_end(teller: Teller, provider: FakeProvider, receiver: FakeReceiver) -> None:
+    """Every batch ended as it must, once, and everybody was told."""
+    with teller.store.read() as session:
+        assert check_laws(session, teller.store) == []
+        keys = session.exec(
+            select(IdempotencyKey.key, Batch.state).join(
+                Batch,
+                IdempotencyKey.batch_id == Batch.id,  # type: ignore[arg-type]
+            )
+        ).all()
+        assert len(session.exec(select(Batch.id)).all()) == len(ENDS)
+        attempts = Counter(session.exec(select(Attempt.state)).all())
+        unknowns = session.exec(select(Call.unknowns)).all()
+        told = set(session.exec(select(Delivery.state)).all())
+        events = set(session.exec(select(Event.id)).all())
+    assert {key for key, _ in keys} == set(ENDS)
+    assert all(state in ENDS[key] for key, state in keys), keys
+    assert "sending" not in attempts
+    asked = len(provider.journal)
+    assert attempts["succeeded"] <= asked <= attempts["succeeded"] + attempts["unknown"]
+    assert sum(unknowns) == attempts["unknown"]
+    assert told == {"delivered"}
+    assert {seen.headers["webhook-id"] for seen in receiver.journal} == events
