@@ -28,7 +28,10 @@ def add_to(app: typer.Typer) -> None:
 def create_account(
     name: Annotated[str, typer.Argument(help="Whose it is.")], *, as_json: AsJson = False
 ) -> None:
-    """Make an account and its first API key, which is shown this once."""
+    """Make an account and its first API key, which is shown this once.
+
+    Example: overnight accounts create acme
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - only these commands need the store
 
     made = accounts_store.create(name)
@@ -37,7 +40,10 @@ def create_account(
 
 @group.command("list")
 def list_accounts(*, as_json: AsJson = False) -> None:
-    """List accounts, oldest first."""
+    """List accounts, oldest first.
+
+    Example: overnight accounts list
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
     found = accounts_store.accounts()
@@ -60,7 +66,10 @@ def list_accounts(*, as_json: AsJson = False) -> None:
 
 @group.command("show")
 def show_account(account: AccountId, *, as_json: AsJson = False) -> None:
-    """Show an account: its credits, limits, what it has of them, and its API keys."""
+    """Show an account: its credits, limits, what it has of them, and its API keys.
+
+    Example: overnight accounts show acct_…
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
     found = accounts_store.account(account)
@@ -91,7 +100,10 @@ def limit_account(
     storage_bytes: Annotated[str, typer.Option(help=_LIMIT_HELP)] = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Set an account's own limits, all of them: what is left out is as the settings say."""
+    """Set an account's own limits, all of them: what is left out is as the settings say.
+
+    Example: overnight accounts limits acct_… --queued-jobs 5000
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
     limits = [limit_of(text) for text in (requests_per_minute, queued_jobs, storage_bytes)]
@@ -108,7 +120,10 @@ def disable_account(
     *,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel its batches, too.")] = False,
 ) -> None:
-    """Refuse all of an account's API keys; what it submitted goes on, unless cancelled."""
+    """Refuse all of an account's API keys; what it submitted goes on, unless cancelled.
+
+    Example: overnight accounts disable acct_… --cancel
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
     cancelled = accounts_store.disable(account, cancel=cancel)
@@ -117,7 +132,10 @@ def disable_account(
 
 @group.command("enable")
 def enable_account(account: AccountId) -> None:
-    """Let a disabled account in again."""
+    """Let a disabled account in again.
+
+    Example: overnight accounts enable acct_…
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
     accounts_store.enable(account)
@@ -131,7 +149,10 @@ def make_api_key(
     name: Annotated[str, typer.Option(help="What to know it by.")] = "operator",
     as_json: AsJson = False,
 ) -> None:
-    """Make an API key with every scope for an account that has lost its own."""
+    """Make an API key with every scope for an account that has lost its own.
+
+    Example: overnight accounts api-key acct_…
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
     _show_secret(accounts_store.api_key(account, name), as_json=as_json)
@@ -150,7 +171,10 @@ def set_price(
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="The list's price again.")] = False,
 ) -> None:
-    """Set what a model costs an account that pays with credits, from its next batch on."""
+    """Set what a model costs an account that pays with credits, from its next batch on.
+
+    Example: overnight accounts price acct_… openai/gpt-5.2 --input 2 --output 12
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
     if remove != (input_usd is None) or remove != (output_usd is None):
@@ -168,7 +192,10 @@ def show_audit(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show who did what that matters for security, latest first."""
+    """Show who did what that matters for security, latest first.
+
+    Example: overnight accounts audit acct_…
+    """
     from api.cli import accounts_store  # noqa: PLC0415 - as above
 
     found = accounts_store.audit(account, limit)

@@ -46,7 +46,10 @@ def create_key(
 
 @group.command("list")
 def list_keys(*, as_json: AsJson = False) -> None:
-    """List API keys, newest first, those that are no longer valid among them."""
+    """List API keys, newest first, those that are no longer valid among them.
+
+    Example: overnight api-keys list
+    """
     with connect() as client:
         found = list(client.pages(_PATH))
     if as_json:
@@ -57,7 +60,10 @@ def list_keys(*, as_json: AsJson = False) -> None:
 
 @group.command("revoke")
 def revoke_key(key_id: Annotated[str, typer.Argument(help="Such as key_…")]) -> None:
-    """Revoke an API key: it is refused from the next request on."""
+    """Revoke an API key: it is refused from the next request on.
+
+    Example: overnight api-keys revoke key_…
+    """
     with connect() as client:
         client.delete(f"{_PATH}/{key_id}")
     print(f"{key_id}: revoked")

@@ -27,6 +27,8 @@ def backup(
 
     The master key is not in it, nor are the keys of days: keep the master key somewhere else.
     Prompts and answers that are stored plain are in it as they are.
+
+    Example: overnight backup overnight.backup
     """
     from app.db import Store  # noqa: PLC0415 - only these commands need the store
     from app.files import Files  # noqa: PLC0415
@@ -69,6 +71,8 @@ def restore(
 
     Open batches go on from there: what they did after the backup was made is done, and paid,
     again. Cancel or pause those that should not.
+
+    Example: overnight restore overnight.backup
     """
     from app.pipeline.restore import ReplayUndecidedError  # noqa: PLC0415
 

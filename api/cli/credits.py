@@ -83,7 +83,10 @@ def adjust_credits(
     idempotency_key: Annotated[str | None, typer.Option(help="The same key adjusts once.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Correct what an account was granted, by an entry of its own: the ledger only grows."""
+    """Correct what an account was granted, by an entry of its own: the ledger only grows.
+
+    Example: overnight credits adjust --usd=-5 --note 'granted twice'
+    """
     from api.cli.grant import adjust  # noqa: PLC0415 - as above
 
     less = usd.startswith("-")
@@ -106,7 +109,10 @@ def refund_credits(
     note: Why,
     as_json: AsJson = False,
 ) -> None:
-    """Give back all that a call was charged, once, by a reversing entry."""
+    """Give back all that a call was charged, once, by a reversing entry.
+
+    Example: overnight credits refund call_… --note 'empty answer'
+    """
     from api.cli.grant import refund  # noqa: PLC0415 - as above
 
     refunded = refund(call, note=note)

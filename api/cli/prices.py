@@ -22,7 +22,10 @@ def add_to(app: typer.Typer) -> None:
 
 @group.command("list")
 def list_prices(*, as_json: AsJson = False) -> None:
-    """List the prices that take the place of the list's."""
+    """List the prices that take the place of the list's.
+
+    Example: overnight prices list
+    """
     with connect() as client:
         _show(client.get(_PATH)["data"], as_json=as_json)
 
@@ -53,7 +56,10 @@ def set_price(
 
 @group.command("remove")
 def remove_price(model: Model, *, as_json: AsJson = False) -> None:
-    """Let a model have the list's price again."""
+    """Let a model have the list's price again.
+
+    Example: overnight prices remove custom:local/llama
+    """
     _replace(model, [], as_json=as_json)
 
 
