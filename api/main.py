@@ -7,7 +7,7 @@ from importlib.metadata import version
 import structlog
 from fastapi import FastAPI
 
-from api import docs, errors, health, openapi
+from api import docs, errors, health, metrics, openapi
 from api.admission import Admission
 from api.middleware import RequestMiddleware
 from api.openai import router as openai_v1
@@ -54,6 +54,7 @@ def create_app(services: Services | None = None) -> FastAPI:
     errors.install(app, [OPENAI])
     openapi.install(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(docs.router)
     app.include_router(v1)
     app.include_router(openai_v1)

@@ -14,7 +14,7 @@ from app.domain.ids import Prefix, new_id
 
 log = structlog.get_logger(__name__)
 
-_QUIET = frozenset({"/healthz", "/readyz"})
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),

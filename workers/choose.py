@@ -19,6 +19,40 @@ Key = tuple[str, str, str]
 INTERACTIVE_RESERVE = 1 / 16
 
 
+class Turns:
+    """Whose entries ask first for what a lane permits: its accounts' in turn, by what they got.
+
+    A lane whose permits are few gives them to whoever asks first, so that slots alone would not
+    share it.
+    """
+
+    def __init__(self) -> None:
+        self._got: dict[tuple[str, str], int] = {}
+
+    def order(self, picks: Iterable[tuple[Entry, int]]) -> list[tuple[Entry, int]]:
+        """The same picks; whoever got least of a lane comes first, but for interactive ones."""
+        picks = list(picks)
+        least: dict[str, int] = {}
+        for (lane_id, _), got in self._got.items():
+            least[lane_id] = min(got, least.get(lane_id, got))
+        for entry, _ in picks:
+            # Who is new begins level with the least: nothing is owed for before.
+            self._got.setdefault((entry.lane_id, entry.account_id), least.get(entry.lane_id, 0))
+        return sorted(picks, key=lambda pick: (not pick[0].interactive, self._of(pick[0])))
+
+    def took(self, entry: Entry, count: int) -> None:
+        """So many calls of an entry were permitted and claimed."""
+        self._got[entry.lane_id, entry.account_id] = self._of(entry) + count
+
+    def keep(self, entries: Iterable[Entry]) -> None:
+        """Forget all others."""
+        known = {(entry.lane_id, entry.account_id) for entry in entries}
+        self._got = {key: got for key, got in self._got.items() if key in known}
+
+    def _of(self, entry: Entry) -> int:
+        return self._got.get((entry.lane_id, entry.account_id), 0)
+
+
 def choose(
     entries: Sequence[Entry],
     in_flight: Mapping[str, int],

@@ -21,12 +21,13 @@ log = structlog.get_logger(__name__)
 
 _RENEWALS_PER_LEASE = 4
 _REGISTER = """
-INSERT INTO worker (id, host, pid, version, started_at, lease_until)
-VALUES (:id, :host, :pid, :version, {now}, {after_ms(:lease_ms)})
+INSERT INTO worker (id, host, pid, version, started_at, lease_until, writer_lag_ms)
+VALUES (:id, :host, :pid, :version, {now}, {after_ms(:lease_ms)}, 0)
 """
 #: A lease that has passed is never renewed: its calls may be somebody else's by now.
 _RENEW = """
-UPDATE worker SET lease_until = {after_ms(:lease_ms)} WHERE id = :id AND lease_until > {now}
+UPDATE worker SET lease_until = {after_ms(:lease_ms)}, writer_lag_ms = :writer_lag_ms
+WHERE id = :id AND lease_until > {now}
 """
 _FORGET = """
 DELETE FROM worker WHERE id = :id
@@ -53,6 +54,8 @@ class Lease:
         self._thread: threading.Thread | None = None
         self._good_until = 0.0
         self.worker_id = ""
+        #: How long the oldest answer of this worker has not been written; told with each renewal.
+        self.writer_lag_s: Callable[[], float] = lambda: 0.0
 
     @property
     def is_good(self) -> bool:
@@ -106,7 +109,11 @@ class Lease:
         with self._store.transaction(Commit.RENEW) as tx:
             renewed = tx.run(
                 self._store.sql(_RENEW),
-                {"id": self.worker_id, "lease_ms": round(self._lease_s * 1000)},
+                {
+                    "id": self.worker_id,
+                    "lease_ms": round(self._lease_s * 1000),
+                    "writer_lag_ms": round(self.writer_lag_s() * 1000),
+                },
             )
         if renewed.rowcount:
             self._good_until = asked + self._lease_s * 0.9

@@ -21,7 +21,7 @@ from app.pipeline.land import land
 from app.pipeline.outcomes import Policy, given_back
 from app.pipeline.reconcile import held_by
 from app.pipeline.services import Services
-from workers.choose import INTERACTIVE_RESERVE, Key, choose
+from workers.choose import INTERACTIVE_RESERVE, Key, Turns, choose
 from workers.flight import Flight
 from workers.lease import Lease
 from workers.waits import Waits
@@ -76,6 +76,7 @@ class Pump:
         self._waits = Waits(services, self._claims)
         self._entries: dict[Key, Entry] = {}
         self._not_before: dict[Key, float] = {}
+        self._turns = Turns()
         self._trials: set[tuple[str, str]] = set()
         self._woken = asyncio.Event()
         self._stopping = False
@@ -88,6 +89,7 @@ class Pump:
     def start(self) -> None:
         """Begin to turn."""
         self._writer.start()
+        self._lease.writer_lag_s = lambda: self._writer.lag_s
         self._task = asyncio.create_task(self._run(), name="pump")
         self._refresher = asyncio.create_task(self._refresh(), name="refresh")
 
@@ -179,6 +181,7 @@ class Pump:
         now = self._loop.time()
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
         self.flight.tokens.keep(self._entries)
+        self._turns.keep(entries)
 
     async def _picks(self) -> Sequence[tuple[Entry, int]]:
         now = self._loop.time()
@@ -190,9 +193,10 @@ class Pump:
         shut = await self._breaker.open_models({entry.lane_id for entry in ready})
         self._trials = {circuit for circuit, left_s in shut.items() if left_s <= 0}
         ready = [one for one in ready if shut.get((one.lane_id, one.model), 0.0) <= 0]
-        return choose(
+        picks = choose(
             ready, self.flight.by_account, self.flight.by_entry, self._free, self._reserve
         )
+        return self._turns.order(picks)
 
     async def _idle(self) -> None:
         """Nothing to claim: wait for a hint, or for what is due first."""
@@ -238,6 +242,7 @@ class Pump:
             if len(got.calls) < grant.granted:
                 await self._governor.release(limits, grant.granted - len(got.calls), tokens)
         self._launch(entry, got, tokens)
+        self._turns.took(entry, len(got.calls))
         if got.short is not None:
             await self._run_short(entry, got.short)
         return len(got.calls)

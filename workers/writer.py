@@ -1,6 +1,7 @@
 """The grouped writer: finished attempts are written together, many to a transaction."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
@@ -41,6 +42,7 @@ class Writer:
         self._full = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        self._put_at = self._writing_since = 0.0
 
     def start(self) -> None:
         """Begin to write."""
@@ -48,6 +50,8 @@ class Writer:
 
     def put(self, finished: Finished) -> None:
         """Take one in; it is durable when its group is."""
+        if not self._rows:
+            self._put_at = time.monotonic()
         self._rows.append(finished)
         self._filled.set()
         if len(self._rows) >= GROUP_ROWS or finished.call.interactive:
@@ -57,6 +61,13 @@ class Writer:
     def unwritten(self) -> set[str]:
         """The calls whose end is not in the store yet."""
         return {one.call.id for one in (*self._rows, *self._writing)}
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the oldest of them has been waiting; safe from any thread."""
+        if not self._writing and not self._rows:
+            return 0.0
+        return time.monotonic() - (self._writing_since if self._writing else self._put_at)
 
     async def close(self) -> None:
         """Write what is left, then end."""
@@ -76,6 +87,7 @@ class Writer:
                 self._full.clear()
             if not self._rows and not self._closing:
                 self._filled.clear()
+            self._writing_since, self._put_at = self._put_at, time.monotonic()
             self._writing = group
             if group:
                 await self._write_group(group)

@@ -38,6 +38,8 @@ def rotate_keys(
 
     Work goes on meanwhile. Cut short, it goes on where it was when it is run again.
 
+    Example: overnight rotate-keys --new-key --forget-old
+
     Example: overnight rotate-keys
     """
     settings = load_settings()

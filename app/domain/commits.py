@@ -66,6 +66,7 @@ class Commit(StrEnum):
     LEASE = "lease"  # a worker registers
     RENEW = "renew"
     LEASE_END = "lease_end"
+    RECONCILED = "reconciled"  # that a round of reconcile came to its end
     WORKER_FORGOTTEN = "worker_forgotten"  # a lost worker that holds nothing any more
     EXPIRE = "expire"  # batches whose deadline has passed
     CLOSE_OPEN = "close_open"  # a window of what an ending batch still has open

@@ -5,7 +5,8 @@ try one call; an answer closes it. What is open is read once a second for all la
 an answer of a model that nobody has seen fail costs no round trip. So a failure that another
 worker saw within the last second may count as one in a row though an answer came between.
 
-While the server is away, every worker has breakers of its own.
+While the server is away, every worker has breakers of its own. A server that comes back, or was
+wiped meanwhile, is told of those that are open.
 """
 
 import time
@@ -24,8 +25,10 @@ TRIAL_MAX_S = 120.0
 #: Failures this old are no longer in a row with anything, nor is an open breaker still known.
 FORGET_S = 3600.0
 
-_OPEN = "overnight:breakers:open"
+OPEN = "overnight:breakers:open"
 _FAILING = "overnight:breakers:failing"
+_GENERATION = "overnight:generation"
+_LOST = "lost"
 
 #: Answers for how many ms the breaker is open now; 0 if it is closed.
 _FAIL = """
@@ -67,7 +70,8 @@ _ABANDON_TRIAL = """
 if redis.call('GET', KEYS[1]) == ARGV[2] then redis.call('DEL', KEYS[1]) end
 """
 _LOOK = """
-local open, failing = unpack(KEYS)
+local open, failing, generation = unpack(KEYS)
+redis.call('SET', generation, string.format('%.3f', now), 'NX')
 redis.call('ZREMRANGEBYSCORE', open, '-inf', now - ARGV[2])
 redis.call('ZREMRANGEBYSCORE', failing, '-inf', now - ARGV[2])
 local seen = {}
@@ -79,7 +83,11 @@ for at = 1, #scored, 2 do
   end
   table.insert(seen, { scored[at], left })
 end
-return { seen, redis.call('ZRANGE', failing, 0, -1) }
+return { seen, redis.call('ZRANGE', failing, 0, -1), redis.call('GET', generation) }
+"""
+_RETELL = """
+for at = 2, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'NX', now + ARGV[at + 1], ARGV[at]) end
+return 1
 """
 
 
@@ -103,6 +111,7 @@ class Breaker:
         self._failing: set[Circuit] = set()
         self._trials: dict[Circuit, float] = {}
         self._looked_at = -REFRESH_S
+        self._generation = ""
 
     async def failed(self, lane_id: str, model: str) -> None:
         """A call failed in a way that says that the provider is not well."""
@@ -178,18 +187,33 @@ class Breaker:
         """
         now = self._looked_at = self._clock()
         reply = await self._link.run(
-            _LOOK, [_OPEN, _FAILING], FORGET_S * 1000, int(TRIED_WAIT_S * 1000)
+            _LOOK, [OPEN, _FAILING, _GENERATION], FORGET_S * 1000, int(TRIED_WAIT_S * 1000)
         )
         if reply is None:
+            self._generation = _LOST
             return
-        self._open = {_circuit(name): now + left_ms / 1000 for name, left_ms in reply[0]}
-        self._failing = {_circuit(name) for name in reply[1]}
+        if self._generation not in {"", reply[2]} and await self._retell():
+            self._looked_at = now - REFRESH_S  # what is there now is seen at the next look
+            self._generation = reply[2]
+            return
+        self._generation = reply[2]
+        self._open = {circuit_of(name): now + left_ms / 1000 for name, left_ms in reply[0]}
+        self._failing = {circuit_of(name) for name in reply[1]}
         for circuit, began in list(self._trials.items()):
             if now - began > TRIAL_MAX_S:
                 del self._trials[circuit]
                 continue
             key = _keys(circuit)[-1]
             await self._link.run(_KEEP_TRIAL, [key], self._worker_id, int(TRIAL_LEASE_S * 1000))
+
+    async def _retell(self) -> bool:
+        """The server was wiped, or away: tell which are open here; answers whether any is."""
+        now = self._clock()
+        left = {circuit: until - now for circuit, until in self._open.items() if until > now}
+        for circuit, left_s in self._local.opened().items():
+            left[circuit] = max(left_s, left.get(circuit, 0.0))
+        words = [word for one, left_s in left.items() for word in (_name(one), left_s * 1000)]
+        return bool(words) and await self._link.run(_RETELL, [OPEN], *words) is not None
 
     async def _run(self, script: str, circuit: Circuit, *args: Any) -> Any | None:
         return await self._link.run(script, _keys(circuit), _name(circuit), *args)
@@ -200,11 +224,12 @@ def _name(circuit: Circuit) -> str:
     return " ".join(circuit)
 
 
-def _circuit(name: str) -> Circuit:
+def circuit_of(name: str) -> Circuit:
+    """The lane and the model that a name on the server stands for."""
     lane_id, _, model = name.partition(" ")
     return lane_id, model
 
 
 def _keys(circuit: Circuit) -> list[str]:
     name = _name(circuit)
-    return [_OPEN, _FAILING, f"overnight:breaker:{name}:count", f"overnight:breaker:{name}:trial"]
+    return [OPEN, _FAILING, f"overnight:breaker:{name}:count", f"overnight:breaker:{name}:trial"]

@@ -90,8 +90,7 @@ class Governor:
             return pause
         lane = self._local.narrowed(lane)
         if not lane.is_limited:
-            self._local.debt(lane.lane_id)
-            self._local.hold(lane.lane_id, wanted)
+            self._local.free(lane.lane_id, wanted, tokens_each)
             return Grant(wanted)
         # One at a time, for each tells the whole count of what this worker has in flight.
         async with self._locks[lane.lane_id]:
@@ -254,7 +253,8 @@ class Governor:
     async def _ask(self, lane: LaneLimits, wanted: int, tokens_each: int) -> Grant | None:
         if lane.in_flight is not None:
             self._counted.add(lane.lane_id)
-        prices_s, debt = lane.prices_s(tokens_each), self._local.debt(lane.lane_id)
+        prices_s, owed = lane.prices_s(tokens_each), self._local.debts(lane)
+        price_s = lane.prices_s(1)
         reply = await self._link.run(
             scripts.ACQUIRE,
             [
@@ -271,10 +271,11 @@ class Governor:
             BURST_S * 1000,
             prices_s.get("requests", 0.0) * 1000,
             prices_s.get("tokens", 0.0) * 1000,
-            debt * prices_s.get("tokens", 0.0) * 1000 / max(tokens_each, 1),
+            owed[0] * price_s.get("requests", 0.0) * 1000,
+            owed[1] * price_s.get("tokens", 0.0) * 1000,
         )
         if reply is None:
-            self._local.owe(lane.lane_id, debt)
+            self._local.owe(lane.lane_id, owed[1])
             return None
         granted, wait_ms, reason = reply
         if granted == wanted:

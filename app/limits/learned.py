@@ -9,6 +9,7 @@ answers again, the lane tries with one call at a time, ever more rarely.
 
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from app.domain.told import ToldLimits, ToldRate
 from app.limits.lanes import HEADROOM, LaneLimits, Refusal
@@ -25,9 +26,18 @@ MEASURE_S = 60.0
 STEP_S = 5.0
 _STEPS = int(MEASURE_S // STEP_S)
 _MEASURE_MIN_S = 1.0
+#: A lane that was idle for longer begins anew.
+_IDLE_MINUTES = 10
 #: A limit that comes back within this is one of a minute, and a shorter reset than the whole of
 #: it is that of a window which ends then; a bucket that refills is whole only after all of it.
 _WINDOW_MAX_S = 54.0
+
+
+class Rate(NamedTuple):
+    """So many a minute; in the first minute of a lane, by what there was of it."""
+
+    per_minute: float
+    is_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +75,13 @@ class Learned:
         """Whether a refusal says more than the last one: if its call was sent after that."""
         return self.cut_at is None or now - refusal.latency_s > self.cut_at
 
-    def struck(self, refusal: Refusal, now: float, measured: float, held: int) -> "Learned":
+    def struck(self, refusal: Refusal, now: float, measured: "Rate", held: int) -> "Learned":
         """The same after a refusal that is news.
 
         Args:
             refusal: what was refused.
             now: the time.
-            measured: answers a minute, lately.
+            measured: answers, lately.
             held: calls in flight.
         """
         again = replace(self, cut_at=now, strikes=self.strikes + refusal.is_rate)
@@ -79,9 +89,11 @@ class Learned:
             again = replace(again, in_flight=self.places(now) or float(max(held, 1)))
         if not refusal.is_rate:
             return again
-        found, rate = self.found(now), self.rate
-        if not self.strikes and measured > 0:
-            rate = measured if found is None else min(found, measured)
+        # While the first minute lasts, what was taken in it is spread over an ever longer time.
+        mark = self.rate if self.strikes else self.found(now)
+        if (self.strikes and not measured.is_first) or not measured.per_minute:
+            return replace(again, rate=self.rate, rate_at=now)
+        rate = measured.per_minute if mark is None else min(mark, measured.per_minute)
         return replace(again, rate=rate, rate_at=now)
 
     def heard(self, began: float) -> "Learned":
@@ -157,24 +169,37 @@ def _spent_s(rate: ToldRate) -> float:
 
 
 class Measured:
-    """Answers a minute, by lane, of this process: counted in steps, and forgotten after a minute."""
+    """What happened a minute, by lane, in this process: counted in steps, forgotten after a minute."""
 
     def __init__(self) -> None:
         self._steps: dict[str, deque[list[int]]] = {}
+        self._since: dict[str, float] = {}
 
-    def count(self, lane_id: str, now: float) -> None:
-        """One more was answered."""
+    def count(self, lane_id: str, now: float, n: int = 1) -> None:
+        """So many more."""
         step, steps = int(now // STEP_S), self._steps.setdefault(lane_id, deque(maxlen=_STEPS))
+        if not steps or step - steps[-1][0] > _STEPS * _IDLE_MINUTES:
+            self._since[lane_id] = now
         if steps and steps[-1][0] == step:
-            steps[-1][1] += 1
+            steps[-1][1] += n
         else:
-            steps.append([step, 1])
+            steps.append([step, n])
 
-    def per_minute(self, lane_id: str, now: float) -> float:
-        """How many a minute that is."""
-        steps, oldest = self._steps.get(lane_id, ()), int(now // STEP_S) - _STEPS
-        recent = [(step, count) for step, count in steps if step > oldest]
-        if not recent:
-            return 0.0
-        covered_s = max(_MEASURE_MIN_S, now - recent[0][0] * STEP_S)
-        return sum(count for _, count in recent) * 60.0 / covered_s
+    def total(self, lane_id: str, now: float) -> int:
+        """How many there were in the last minute."""
+        oldest = int(now // STEP_S) - _STEPS
+        return sum(count for step, count in self._steps.get(lane_id, ()) if step > oldest)
+
+    def age_s(self, lane_id: str, now: float) -> float:
+        """For how long it has been counted, up to a minute; never less than a second."""
+        return min(MEASURE_S, max(_MEASURE_MIN_S, now - self._since.get(lane_id, now)))
+
+    def forget(self, lane_id: str) -> None:
+        """Count anew."""
+        self._steps.pop(lane_id, None)
+        self._since.pop(lane_id, None)
+
+    def rate(self, lane_id: str, now: float, workers: int) -> "Rate":
+        """How many a minute that is, of so many workers that do the same."""
+        age_s = self.age_s(lane_id, now)
+        return Rate(self.total(lane_id, now) * workers * MEASURE_S / age_s, age_s < MEASURE_S)

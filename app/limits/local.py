@@ -4,7 +4,6 @@ It knows of no other worker. So that several do not exceed a limit together, eac
 share of it.
 """
 
-import math
 import random
 import time
 from collections.abc import Callable
@@ -46,6 +45,8 @@ class LocalGovernor:
         self._held: dict[str, int] = {}
         self._paused: dict[str, tuple[float, str]] = {}
         self._debts: dict[str, int] = {}
+        self._free = Measured()
+        self._free_tokens = Measured()
         self._measured = Measured()
         self.learned: dict[str, Learned] = {}
 
@@ -56,6 +57,9 @@ class LocalGovernor:
 
     def grant(self, lane: LaneLimits, wanted: int, tokens_each: int) -> Grant:
         """The same of a lane that is not paused, with the limits that are to be kept now."""
+        if not lane.is_limited:
+            self.free(lane.lane_id, wanted, tokens_each)
+            return Grant(wanted)
         self._settle(lane)
         granted, wait_s = min(wanted, self._room(lane)), 0.0
         prices_s = lane.prices_s(tokens_each, self.workers)
@@ -138,7 +142,7 @@ class LocalGovernor:
         now, known = self._clock(), self.learned.get(lane_id, NOTHING)
         if not known.is_news(refusal, now):
             return False
-        measured = self._measured.per_minute(lane_id, now) * self.workers
+        measured = self._measured.rate(lane_id, now, self.workers)
         held = self.held(lane_id) * self.workers
         self.learned[lane_id] = known.struck(refusal, now, measured, held)
         return True
@@ -158,15 +162,35 @@ class LocalGovernor:
         if tokens_more:
             self._debts[lane_id] = self._debts.get(lane_id, 0) + tokens_more
 
-    def debt(self, lane_id: str) -> int:
-        """What is owed since the last time; asking settles it."""
-        return self._debts.pop(lane_id, 0)
+    def free(self, lane_id: str, granted: int, tokens_each: int) -> None:
+        """Take note of what was granted while nothing limited the lane."""
+        self._debts.pop(lane_id, None)
+        self.hold(lane_id, granted)
+        now = self._clock()
+        self._free.count(lane_id, now, granted)
+        self._free_tokens.count(lane_id, now, granted * tokens_each)
+
+    def debts(self, lane: LaneLimits) -> tuple[int, int]:
+        """Requests and tokens that are owed since the last time; asking settles them.
+
+        A limit that was not known counts what was sent in the last minute all the same, once it
+        is; one that was found by refusals was passed by then, and is waited for anyway.
+        """
+        lane_id, now = lane.lane_id, self._clock()
+        requests, tokens = self._free.total(lane_id, now), self._free_tokens.total(lane_id, now)
+        self._free.forget(lane_id)
+        self._free_tokens.forget(lane_id)
+        learned = self.learned.get(lane_id, NOTHING)
+        owed = self._debts.pop(lane_id, 0) + (tokens if learned.tpm else 0)
+        owed = owed if lane.tpm is None else min(owed, int(lane.tpm))
+        return min(requests, int(lane.rpm or 0)) if learned.rpm else 0, owed
 
     def _settle(self, lane: LaneLimits) -> None:
-        debt = self.debt(lane.lane_id)
-        if lane.tpm is not None and debt:
-            price_s = lane.prices_s(abs(debt), self.workers)["tokens"]
-            self._pay(lane.lane_id, "tokens", math.copysign(price_s, debt))
+        requests, tokens = self.debts(lane)
+        prices_s = lane.prices_s(1, self.workers)
+        for rate, owed in (("requests", requests), ("tokens", tokens)):
+            if owed and rate in prices_s:
+                self._pay(lane.lane_id, rate, owed * prices_s[rate])
 
     def note_pause(self, lane_id: str, for_s: float, reason: str) -> None:
         """Take note of a pause, unless a longer one is known."""

@@ -90,6 +90,15 @@ class LocalBreaker:
             if circuit.open_until is not None and key[0] in lane_ids
         }
 
+    def opened(self) -> dict[Circuit, float]:
+        """All that are open, and for how many seconds yet."""
+        now = self._clock()
+        return {
+            key: circuit.open_until - now
+            for key, circuit in self._circuits.items()
+            if circuit.open_until is not None and circuit.open_until > now
+        }
+
     async def try_trial(self, lane_id: str, model: str) -> bool:
         """Whether the caller may send, and if the breaker was open, the one call that tries."""
         circuit = self._circuits.get((lane_id, model))

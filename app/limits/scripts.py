@@ -23,7 +23,7 @@ local rates, leases, counts, pauses, reasons = unpack(KEYS)
 local lane, worker, held, lease = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local wanted, in_flight, burst = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local prices = { requests = tonumber(ARGV[9]), tokens = tonumber(ARGV[10]) }
-local debts = { requests = 0, tokens = tonumber(ARGV[11]) }
+local debts = { requests = tonumber(ARGV[11]), tokens = tonumber(ARGV[12]) }
 
 local paused = redis.call('ZSCORE', pauses, lane)
 if paused and tonumber(paused) > now then
@@ -107,25 +107,28 @@ local function learn(index, lane, key, ...)
   redis.call('ZADD', index, string.format('%.3f', now), lane)
 end
 """
-#: `done` counts a lane's answers in steps, by the number of the step.
+#: `done` counts a lane's answers in steps, by the number of the step, as `Measured` does.
 _MEASURE = """
-local step_ms = 5000
+local step_ms, minute_ms = 5000, 60000
 local function count(done, answers)
+  redis.call('HSETNX', done, 'since', string.format('%.3f', now))
   redis.call('HINCRBY', done, math.floor(now / step_ms), answers)
-  redis.call('PEXPIRE', done, 65000)
+  redis.call('PEXPIRE', done, 10 * minute_ms)
 end
 local function per_minute(done)
-  local steps, total, first = redis.call('HGETALL', done), 0, math.floor(now / step_ms)
-  local oldest = first - 60000 / step_ms
+  local steps, total, since = redis.call('HGETALL', done), 0, now
+  local oldest = math.floor(now / step_ms) - minute_ms / step_ms
   for at = 1, #steps, 2 do
-    local step = tonumber(steps[at])
-    if step > oldest then
-      total, first = total + steps[at + 1], math.min(first, step)
+    if steps[at] == 'since' then
+      since = tonumber(steps[at + 1])
+    elseif tonumber(steps[at]) > oldest then
+      total = total + steps[at + 1]
     else
       redis.call('HDEL', done, steps[at])
     end
   end
-  return total * 60000 / math.max(1000, now - first * step_ms)
+  local age = math.min(minute_ms, math.max(1000, now - since))
+  return total * minute_ms / age, age < minute_ms
 end
 """
 #: As `Learned.struck` and `Learned.heard` do it.
@@ -142,10 +145,12 @@ if now - ago > tonumber(redis.call('HGET', key, 'cut_at') or '-1') then
   local strikes = 1
   if is_rate then strikes = redis.call('HINCRBY', key, 'strikes', 1) end
   if strikes == 1 then redis.call('HSET', key, 'in_flight', in_flight) end
-  if is_rate and strikes == 1 then
-    local rate = per_minute(done)
-    if found >= 0 then rate = math.min(rate, found) end
-    if rate > 0 then redis.call('HSET', key, 'rate', string.format('%.3f', rate)) end
+  local rate, is_first = per_minute(done)
+  if is_rate and rate > 0 and (strikes == 1 or is_first) then
+    local mark = found
+    if strikes > 1 then mark = tonumber(redis.call('HGET', key, 'rate') or '-1') end
+    if mark >= 0 then rate = math.min(rate, mark) end
+    redis.call('HSET', key, 'rate', string.format('%.3f', rate))
   end
   if is_rate then redis.call('HSET', key, 'rate_at', moment) end
 end
@@ -224,5 +229,23 @@ return {
   redis.call('ZCARD', workers), seen, string.format('%.3f', now),
   redis.call('GET', generation), learnt
 }
+"""
+)
+#: What a lane did in the last minute, how long it is paused yet, and what was learnt of it.
+SURVEY = (
+    _LEARNT
+    + """
+local rows = {}
+for one = 1, #ARGV - 1 do
+  local done, key, answers = redis.call('HGETALL', KEYS[2 * one]), KEYS[2 * one + 1], 0
+  for at = 1, #done, 2 do
+    if done[at] ~= 'since' and done[at] * 5000 > now - 60000 then answers = answers + done[at + 1] end
+  end
+  local paused = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[one + 1]) or '0') - now
+  local row = { tostring(answers), string.format('%.0f', math.max(0, paused)) }
+  for _, field in ipairs(learnt_of(key)) do table.insert(row, field) end
+  table.insert(rows, row)
+end
+return rows
 """
 )

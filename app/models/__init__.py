@@ -13,7 +13,7 @@ from app.models.batch import (
     StoredVerdict,
     TextKey,
 )
-from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Worker
+from app.models.call import Attempt, Backlog, Call, StoredCompletion, UsageRow, Vital, Worker
 from app.models.ledger import LedgerEntry, OwnPriceRow
 from app.models.openai import OpenAIBatch
 from app.models.purge import Purge
@@ -49,5 +49,6 @@ __all__ = [
     "UTCDateTime",
     "UsageRollup",
     "UsageRow",
+    "Vital",
     "Worker",
 ]

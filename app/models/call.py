@@ -155,6 +155,17 @@ class Worker(Table, table=True):
     version: str = Field(sa_type=Word)
     started_at: datetime = Field(sa_type=UTCDateTime)
     lease_until: datetime = Field(sa_type=UTCDateTime, index=True)
+    writer_lag_ms: int = 0  # how long its oldest answer had not been written, at its last renewal
+
+
+class Vital(Table, table=True):
+    """A sign of life of the installation: how often something happened, and when it did last."""
+
+    __tablename__ = "vital"
+
+    name: str = Field(sa_type=Word, primary_key=True)
+    count: int = Field(default=0, sa_type=Nanos)
+    at: datetime = Field(sa_type=UTCDateTime)
 
 
 class Backlog(Table, table=True):

@@ -116,7 +116,13 @@ def _manifest(connection: sa.Connection, kind: str, tables: tuple[str, ...]) -> 
     files = connection.execute(select(InputFile.id).order_by(col(InputFile.id))).scalars().all()
     made_at = connection.execute(sa.select(db_now())).scalar_one()
     return Manifest(
-        kind, head(), version("overnight"), made_at, tuple(sorted(kids)), tables, tuple(files)
+        kind,
+        head(),
+        version("overnight"),
+        made_at,
+        tuple(sorted(filter(None, kids))),
+        tables,
+        tuple(files),
     )
 
 

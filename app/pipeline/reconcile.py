@@ -12,6 +12,7 @@ import structlog
 from sqlmodel import Session, col, or_, select
 
 from app.db import Commit, Store, db_now
+from app.domain.signs import Sign
 from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState, Role
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
 from app.pipeline.closing import Waiting, close_open_work, close_waiting
@@ -23,6 +24,7 @@ from app.pipeline.purge import open_purges
 from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
 from app.pipeline.upload import sweep_files
+from app.pipeline.vitals import note
 from app.queue import Step
 
 log = structlog.get_logger(__name__)
@@ -60,6 +62,8 @@ def reconcile(services: Services) -> list[Hint]:
     hints = due_work(services.store)
     for hint in hints:
         services.queue.send(hint.step, *hint.ids)
+    with services.store.transaction(Commit.RECONCILED) as tx:
+        note(tx, services.store, Sign.RECONCILED)
     return hints
 
 
@@ -78,6 +82,8 @@ def recover_lost_workers(services: Services) -> int:
         count = recover_worker(services, worker_id, reason="worker_lost", crashed=True)
         recovered += count
         log.warning("worker_lost", worker=worker_id, calls=count)
+        with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:
+            note(tx, services.store, Sign.WORKERS_LOST)
     return recovered
 
 

@@ -33,7 +33,7 @@ from tests.servers.places import temporary_directory
 PROVIDER, MODEL = "custom:bench", "custom:bench/bench-1"
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 STORES = (SQLITE, POSTGRESQL)
-_READY_MAX_S = 30.0
+_READY_MAX_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)

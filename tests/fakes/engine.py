@@ -97,8 +97,8 @@ class Engine:
         with self.store.transaction() as tx:
             tx.execute(
                 self.store.sql(
-                    "INSERT INTO worker (id, host, pid, version, started_at, lease_until) "
-                    "VALUES (:id, 'test', 1, '0', {now}, {after_ms(:ms)})"
+                    "INSERT INTO worker (id, host, pid, version, started_at, lease_until, writer_lag_ms) "
+                    "VALUES (:id, 'test', 1, '0', {now}, {after_ms(:ms)}, 0)"
                 ),
                 {"id": worker_id, "ms": round(lease_s * 1000)},
             )

@@ -14,6 +14,7 @@ class FakeSharedServer:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.runs = 0
+        self.replies: list[Any] = []
         self._server = FakeServer()
 
     def client(self) -> FakeAsyncRedis:
@@ -40,4 +41,6 @@ class _CountingLink(Link):
 
     async def run(self, script: str, keys: Any, *args: Any) -> Any:
         self._shared.runs += 1
-        return await super().run(script, keys, *args)
+        reply = await super().run(script, keys, *args)
+        self._shared.replies.append(reply)
+        return reply

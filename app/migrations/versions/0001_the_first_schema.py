@@ -277,7 +277,15 @@ def upgrade() -> None:
         sa.Column("version", WORD, nullable=False),
         sa.Column("started_at", TIME, nullable=False),
         sa.Column("lease_until", TIME, nullable=False),
+        sa.Column("writer_lag_ms", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_worker"),
+    )
+    op.create_table(
+        "vital",
+        sa.Column("name", WORD, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_vital"),
     )
     op.create_index("ix_worker_lease_until", "worker", ["lease_until"], unique=False)
 
@@ -740,6 +748,7 @@ def downgrade() -> None:
     op.drop_table("openai_batch")
     op.drop_table("batch")
     op.drop_table("api_key")
+    op.drop_table("vital")
     op.drop_table("worker")
     op.drop_table("usage")
     op.drop_table("text_key")

@@ -184,3 +184,32 @@ async def test_a_wiped_server_forgets_what_is_open(
     clock.advance(REFRESH_S)
     assert not await is_open(ada)
     assert await ada.try_trial(LANE, MODEL)
+
+
+async def test_a_wiped_server_is_told_again_what_is_open(
+    ada: Breaker, bob: Breaker, server: FakeSharedServer, clock: FakeClock
+) -> None:
+    await ada.refresh()
+    await fail(ada, ada, ada)
+    await server.client().flushall()
+    clock.advance(REFRESH_S)
+    await ada.refresh()
+    assert await is_open(ada)
+    assert await is_open(bob)
+
+
+async def test_what_opened_while_the_server_was_away_is_told_when_it_is_back(
+    ada: Breaker, bob: Breaker, server: FakeSharedServer, clock: FakeClock
+) -> None:
+    await ada.refresh()
+    server.go_away()
+    await fail(ada, ada, ada)
+    assert await is_open(ada)
+    clock.advance(REFRESH_S)
+    await ada.refresh()
+    server.come_back()
+    clock.advance(AWAY_S)
+    await ada.refresh()
+    clock.advance(REFRESH_S)
+    assert await is_open(ada)
+    assert await is_open(bob)

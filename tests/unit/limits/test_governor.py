@@ -2,8 +2,9 @@
 
 import pytest
 
+from app.domain.told import ToldLimits, ToldRate
 from app.limits.governor import LEASE_S, REFRESH_S, Governor
-from app.limits.lanes import HEADROOM, LaneLimits
+from app.limits.lanes import HEADROOM, LaneLimits, Refusal
 from app.limits.link import AWAY_S
 from tests.fakes.clock import FakeClock
 from tests.fakes.redis import FakeSharedServer
@@ -173,3 +174,64 @@ async def test_workers_that_are_gone_no_longer_share(
     await ada.refresh()
     server.go_away()
     assert (await ada.acquire(BY_PLACES, 10, 0)).granted == 10
+
+
+async def test_a_thousand_idle_lanes_cost_no_more_than_none(
+    ada: Governor, server: FakeSharedServer, clock: FakeClock
+) -> None:
+    for number in range(1000):
+        lane_id = f"lane_{number}"
+        await ada.acquire(LaneLimits(lane_id), 1, 100)
+        ada.told(lane_id, ToldLimits(ToldRate(600, 599, 0.1)))
+        ada.answered(lane_id, 0.1)
+        await ada.finished(lane_id)
+    await ada.refresh()
+    clock.advance(2)
+    await ada.refresh()
+    runs, before = server.runs, len(server.replies)
+    for _ in range(10):
+        clock.advance(1)
+        await ada.refresh()
+    assert server.runs - runs == 10
+    assert max(len(str(reply)) for reply in server.replies[before:]) < 200
+
+
+async def test_what_one_worker_learns_the_others_keep_to(
+    ada: Governor, bob: Governor, clock: FakeClock
+) -> None:
+    ada.told("lane_free", ToldLimits(ToldRate(200, 199, 0.3)))
+    await ada.refresh()
+    clock.advance(1)
+    assert (await bob.acquire(FREE, 100, 0)).granted == 4
+
+
+async def test_p1_a_refusal_cuts_the_lane_for_every_worker(
+    ada: Governor, bob: Governor, clock: FakeClock
+) -> None:
+    for governor in (ada, bob):
+        assert (await governor.acquire(FREE, 50, 0)).granted == 50
+    clock.advance(1)
+    await ada.refused("lane_free", Refusal(2.0, 1.0))
+    clock.advance(1)
+    assert (await bob.acquire(FREE, 1, 0)).granted == 0
+    await ada.finished("lane_free", 50)
+    await bob.finished("lane_free", 50)
+    clock.advance(3)
+    for governor in (ada, bob):
+        await governor.refresh()
+    tried = [(await governor.acquire(FREE, 9, 0)).granted for governor in (ada, bob)]
+    assert sum(tried) == 1, "a single call of all workers tries"
+
+
+async def test_a_wiped_server_is_told_again_what_was_learnt_and_paused(
+    ada: Governor, bob: Governor, server: FakeSharedServer, clock: FakeClock
+) -> None:
+    ada.told("lane_free", ToldLimits(ToldRate(200, 199, 0.3)))
+    await ada.pause("lane_a", 30, "retry_after")
+    await ada.refresh()
+    await server.client().flushall()
+    clock.advance(1)
+    await ada.refresh()
+    clock.advance(1)
+    assert (await bob.acquire(FREE, 100, 0)).granted == 4
+    assert (await bob.acquire(BY_REQUESTS, 1, 0)).reason == "retry_after"
