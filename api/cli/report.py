@@ -10,8 +10,12 @@ import typer
 from api.cli.client import connect
 from api.cli.failure import Failure
 from api.cli.gate import passes
+<<<<<<< HEAD
 from api.cli.output import dollars, milliseconds, show_json, show_table
 from api.cli.written import fetch, put, show
+=======
+from api.cli.output import dollars, milliseconds, plain, show_json, show_table
+>>>>>>> 7166fe6d402694209143647a052f56a887d25069
 
 Report = dict[str, Any]
 Entry = Mapping[str, Any]
@@ -74,8 +78,24 @@ def show_report(report: Report, planted: Mapping[str, float] | None = None) -> N
     """Print a report; `planted` is the truth that a simulation's scores should recover."""
     show_leaderboard(report, planted)
     show_costs(report)
+    show_proof(report)
     for note in report["notes"]:
         print(f"· {note}")
+
+
+def show_proof(report: Report) -> None:
+    """Print how a blend did against the best of its sources, if there is one."""
+    proof = report.get("blend")
+    if proof is None:
+        return
+    duel = proof["duel"]
+    said = f"· The blend against {plain(duel['best'])}, the best of its sources: "
+    said += f"{duel['wins']} won, {duel['ties']} tied, {duel['losses']} lost"
+    if (share := duel["win_share"]) is not None:
+        said += f" (95 %: {100 * share['low']:.0f}-{100 * share['high']:.0f} % of wins)"
+    if proof["extra_cost_per_win_nanos"] is not None:
+        said += f"; {dollars(proof['extra_cost_per_win_nanos'])} more for each win beyond losses"
+    print(f"{said}.")
 
 
 def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None) -> None:
@@ -83,12 +103,14 @@ def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None)
     entries = report["leaderboard"]
     columns = [Column("#", lambda entry: entry["rank"])]
     columns.append(Column(_MODEL, lambda entry: entry["label"]))
-    if report["mode"] == "judge":
+    if report["mode"] == "judge" or report.get("wins"):
         columns += [
             Column("score", _score),
             Column("95 %", _interval),
             Column("wins", _wins),
         ]
+    if any(entry.get("rating") for entry in entries):
+        columns.append(Column("rating", _rating))
     if planted:
         columns.append(Column("planted", lambda entry: f"{planted[entry['label']]:.1f}"))
     columns.append(Column("answered", lambda entry: entry["answered"]))
@@ -113,6 +135,14 @@ def _interval(entry: Entry) -> str | None:
     if score is None or score["low"] is None:
         return None
     return f"{score['low']:.2f}-{score['high']:.2f}"
+
+
+def _rating(entry: Entry) -> str | None:
+    """The rating, and how far its interval reaches."""
+    rating = entry.get("rating")
+    if rating is None:
+        return None
+    return f"{rating['value']:.0f} ± {(rating['high'] - rating['low']) / 2:.0f}"
 
 
 def _wins(entry: Entry) -> str | None:

@@ -47,7 +47,7 @@ def batch_report(
     """The leaderboard, with costs, latencies and what to keep in mind."""
     with services.store.read() as session:
         sums = gather(session, principal.account_id, batch_id)
-        beside = details(session, batch_id, sums.plan) if query.format == "html" else Details()
+        beside = details(session, sums.batch, sums.plan) if query.format == "html" else Details()
     view = lay_out(sums)
     if query.format == "json":
         return answer(view)

@@ -15,17 +15,18 @@ from app.domain.plan import Plan
 from app.domain.prompt import Prompt
 from app.domain.states import Role
 from app.domain.verdict import Verdict
-from app.models import Call, Job, StoredCompletion, StoredText, StoredVerdict, UsageRow
+from app.models import Batch, Call, Job, StoredCompletion, StoredText, StoredVerdict, UsageRow
 from app.reports.lines import JobRow, Lines
 from app.reports.tallies import latencies_by_label
 from app.reports.views import ResultLine
+from app.vault.texts import Texts, texts_of
 
 DISPUTES_MAX = 5
 EXCERPT_CHARS = 2_000
 PERCENTS = (5, 25, 50, 75, 95)
 _STREAMED = 500
 _PACKAGES = ("overnight", "numpy", "scipy")
-_JOB = (Job.id, Job.position, Job.custom_id, Job.state, Job.reason, Job.message)
+_JOB = (Job.id, Job.position, Job.custom_id, Job.state, Job.reason, Job.message, Job.plan)
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -77,28 +78,36 @@ class _Scored(msgspec.Struct, frozen=True):
 _SCORED = msgspec.json.Decoder(_Scored)
 
 
-def details(session: Session, batch_id: str, plan: Plan) -> Details:
-    """The details of a batch."""
+def details(session: Session, batch: Batch, plan: Plan) -> Details:
+    """The details of a batch.
+
+    Raises:
+        GoneError: its text was destroyed.
+    """
+    batch_id, texts = batch.id, texts_of(session, batch)
     return Details(
-        disputes=_disputes(session, batch_id, plan) if plan.judge else [],
+        disputes=_disputes(session, batch_id, plan, texts) if plan.judge else [],
         made=_made(session, batch_id, plan),
         latencies=latencies_by_label(session, batch_id, PERCENTS),
-        facts=_facts(session, batch_id),
+        facts=_facts(session, batch_id, texts),
     )
 
 
-def _disputes(session: Session, batch_id: str, plan: Plan) -> list[Dispute]:
-    most = heapq.nlargest(DISPUTES_MAX, _spreads(session, batch_id))
+def _disputes(session: Session, batch_id: str, plan: Plan, texts: Texts) -> list[Dispute]:
+    most = heapq.nlargest(DISPUTES_MAX, _spreads(session, batch_id, texts))
     ids = [job_id for _, job_id in most]
     rows = session.connection().execute(
         sa.select(*_JOB).where(col(Job.id).in_(ids))  # type: ignore[call-overload]
     )
     jobs = {row[0]: JobRow(*row) for row in rows}
     lines = Lines(plan).of(session, [jobs[job_id] for job_id in ids])
-    return [_dispute(session, line, spread) for line, (spread, _) in zip(lines, most, strict=True)]
+    return [
+        _dispute(session, line, spread, texts)
+        for line, (spread, _) in zip(lines, most, strict=True)
+    ]
 
 
-def _spreads(session: Session, batch_id: str) -> Iterator[tuple[float, str]]:
+def _spreads(session: Session, batch_id: str, texts: Texts) -> Iterator[tuple[float, str]]:
     """How far the scores of each job are apart, where they are."""
     statement = (
         sa.select(col(StoredVerdict.job_id), col(StoredVerdict.body))
@@ -106,16 +115,17 @@ def _spreads(session: Session, batch_id: str) -> Iterator[tuple[float, str]]:
         .execution_options(yield_per=_STREAMED)
     )
     for job_id, body in session.connection().execute(statement):
-        scores = [one.score for one in _SCORED.decode(body).scores]
+        scores = [one.score for one in _SCORED.decode(texts.open("verdict", job_id, body)).scores]
         if scores and max(scores) > min(scores):
             yield max(scores) - min(scores), job_id
 
 
-def _dispute(session: Session, line: ResultLine, spread: float) -> Dispute:
+def _dispute(session: Session, line: ResultLine, spread: float, texts: Texts) -> Dispute:
     verdict = msgspec.json.decode(line.verdict or b'{"winner":null,"scores":[]}', type=Verdict)
-    texts = {one.label: one.text or "" for one in line.completions if one.role != Role.JUDGE}
+    said = {one.label: one.text or "" for one in line.completions if one.role != Role.JUDGE}
     stored = session.get(StoredText, (line.job_id, "prompt"))
-    prompt = msgspec.json.decode(stored.body, type=Prompt).messages if stored else []
+    asked = texts.open("prompt", line.job_id, stored.body) if stored else '{"messages":[]}'
+    prompt = msgspec.json.decode(asked, type=Prompt).messages
     return Dispute(
         custom_id=line.custom_id,
         spread=f"{spread:.2f}",
@@ -124,7 +134,7 @@ def _dispute(session: Session, line: ResultLine, spread: float) -> Dispute:
         answers=[
             Said(
                 label=one.label,
-                text=excerpt(texts.get(one.label, "")),
+                text=excerpt(said.get(one.label, "")),
                 score=f"{one.score:.2f}",
                 reasoning=excerpt(one.reasoning),
             )
@@ -173,30 +183,30 @@ def _returned(session: Session, batch_id: str) -> dict[tuple[str, str], Sequence
     return {key: sorted(names) for key, names in found.items()}
 
 
-def _facts(session: Session, batch_id: str) -> dict[str, str]:
+def _facts(session: Session, batch_id: str, texts: Texts) -> dict[str, str]:
     prices = session.connection().execute(
         sa.select(col(UsageRow.price_version)).where(col(UsageRow.batch_id) == batch_id).distinct()
     )
     return {
-        "SHA-256 of the prompts": _prompts_sha256(session, batch_id),
+        "SHA-256 of the prompts": _prompts_sha256(session, batch_id, texts),
         "prices": ", ".join(sorted(one for (one,) in prices if one)) or "none",
         **{name: _version(name) for name in _PACKAGES},
         "Python": platform.python_version(),
     }
 
 
-def _prompts_sha256(session: Session, batch_id: str) -> str:
+def _prompts_sha256(session: Session, batch_id: str, texts: Texts) -> str:
     """Of every stored prompt as JSON, in job order, each followed by a line feed."""
     digest = hashlib.sha256()
     rows = session.connection().execute(
-        sa.select(col(StoredText.body))
+        sa.select(col(StoredText.owner_id), col(StoredText.body))
         .where(col(StoredText.owner_id).between(*job_range(batch_id, 0)))
         .where(col(StoredText.kind) == "prompt")
         .order_by(col(StoredText.owner_id))
         .execution_options(yield_per=_STREAMED)
     )
-    for (body,) in rows:
-        digest.update(body.encode() + b"\n")
+    for job_id, body in rows:
+        digest.update(texts.open("prompt", job_id, body).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from app.reports.judged_views import (
+    BlendProofView,
     EstimateView,
     LevelView,
     PairedTestView,
@@ -90,7 +91,7 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     """The leaderboard of a batch, with what it cost and what to keep in mind, in plain words.
 
     `wins`, `tests` and `trust` are there where something was judged, `levels` where the
-    judging was a cascade.
+    judging was a cascade, `blend` where a blend was.
     """
 
     object: Literal["report"] = "report"
@@ -110,4 +111,8 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     tests: list[PairedTestView] = []
     trust: TrustView | None = None
     levels: list[LevelView] = []
+<<<<<<< HEAD
     failures: list[FailureView] = []
+=======
+    blend: BlendProofView | None = None
+>>>>>>> 7166fe6d402694209143647a052f56a887d25069

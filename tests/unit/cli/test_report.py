@@ -107,6 +107,7 @@ def test_programs_get_the_report_as_it_is(
     assert json.loads(capsys.readouterr().out) == report(entry("a/b"))
 
 
+<<<<<<< HEAD
 def test_a_written_report_is_printed_or_kept_as_the_api_wrote_it(
     overnight: Overnight, api: FakeApi, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -135,3 +136,18 @@ def test_a_page_is_kept_and_opened(
     assert api.journal[-1].url.params["format"] == "html"
     assert opened == [page.as_uri()]
     assert page.read_text() == "<!doctype html>"
+=======
+def test_a_rating_is_shown_with_how_far_its_interval_reaches(capsys: pytest.CaptureFixture[str]):
+    rating = {"value": 1092.27, "low": 1021.58, "high": 1162.96}
+    show_report(report(entry("good", rating=rating), entry("unrated", rating=None)))
+    assert "1092 ± 71" in capsys.readouterr().out
+
+
+def test_a_blend_is_shown_against_the_best_of_its_sources(capsys: pytest.CaptureFixture[str]):
+    share = {"value": 0.7, "low": 0.52, "high": 0.84, "prompts": 30}
+    duel = {"best": "acme/a", "wins": 18, "ties": 6, "losses": 6, "win_share": share}
+    proof = {"duel": duel, "extra_cost_per_win_nanos": 4_000_000}
+    show_report(report(entry("synthesis"), blend=proof))
+    shown = capsys.readouterr().out
+    assert "18 won, 6 tied, 6 lost (95 %: 52-84 % of wins); $0.004 more" in shown
+>>>>>>> 7166fe6d402694209143647a052f56a887d25069
