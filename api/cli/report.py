@@ -10,12 +10,8 @@ import typer
 from api.cli.client import connect
 from api.cli.failure import Failure
 from api.cli.gate import passes
-<<<<<<< HEAD
-from api.cli.output import dollars, milliseconds, show_json, show_table
-from api.cli.written import fetch, put, show
-=======
 from api.cli.output import dollars, milliseconds, plain, show_json, show_table
->>>>>>> 7166fe6d402694209143647a052f56a887d25069
+from api.cli.written import fetch, put, show
 
 Report = dict[str, Any]
 Entry = Mapping[str, Any]

@@ -16,14 +16,10 @@ from app.models import Batch
 from app.modes.blend_plan import answering, synthesis_label, synthesizer_of
 from app.modes.judge_prompt import SCORE_MAX
 from app.providers.registry import SIMULATED
-<<<<<<< HEAD
-from app.reports.failures import failures
-from app.reports.judged_views import EstimateView, JudgedView, LevelView
-=======
 from app.reports.blended import proof_of
 from app.reports.cascade import levels_of
+from app.reports.failures import failures
 from app.reports.judged_views import BlendProofView, EstimateView, JudgedView
->>>>>>> 7166fe6d402694209143647a052f56a887d25069
 from app.reports.judgements import Judgements, Marks, judgements
 from app.reports.notes import notes_on
 from app.reports.owned import own_batch, plan_of
@@ -97,13 +93,9 @@ def lay_out(sums: "Sums") -> ReportView:
         wins=judged.wins if judged else None,
         tests=judged.tests if judged else [],
         trust=judged.trust if judged else None,
-<<<<<<< HEAD
-        levels=_levels(sums),
-        failures=sums.failures,
-=======
         levels=levels_of(sums.judges, sums.judged.decided_by, sums.used),
         blend=_proof(sums, judged),
->>>>>>> 7166fe6d402694209143647a052f56a887d25069
+        failures=sums.failures,
     )
     estimated = sum(one.estimated for one in sums.used.values())
     return notes_on(view, ending=batch.ending, cached=batch.calls_cached, estimated=estimated)
@@ -120,11 +112,8 @@ class Sums:
     latencies: dict[str, tuple[int, ...]]
     judged: Judgements
     repairs: dict[str, int]
-<<<<<<< HEAD
-    failures: list[FailureView]
-=======
     blend_p50_ms: int | None
->>>>>>> 7166fe6d402694209143647a052f56a887d25069
+    failures: list[FailureView]
 
     @classmethod
     def read(cls, session: Session, batch: Batch) -> "Sums":
@@ -139,11 +128,8 @@ class Sums:
             latencies=latencies_by_label(session, batch.id),
             judged=judgements(session, batch.id, texts) if is_judged else Judgements(),
             repairs=repairs_by_judge(session, batch.id) if is_judged else {},
-<<<<<<< HEAD
-            failures=failures(session, batch.id),
-=======
             blend_p50_ms=blend_latency_p50(session, batch.id) if plan.mode == "blend" else None,
->>>>>>> 7166fe6d402694209143647a052f56a887d25069
+            failures=failures(session, batch.id),
         )
 
     @property

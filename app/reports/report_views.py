@@ -111,8 +111,5 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     tests: list[PairedTestView] = []
     trust: TrustView | None = None
     levels: list[LevelView] = []
-<<<<<<< HEAD
-    failures: list[FailureView] = []
-=======
     blend: BlendProofView | None = None
->>>>>>> 7166fe6d402694209143647a052f56a887d25069
+    failures: list[FailureView] = []

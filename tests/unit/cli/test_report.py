@@ -107,7 +107,6 @@ def test_programs_get_the_report_as_it_is(
     assert json.loads(capsys.readouterr().out) == report(entry("a/b"))
 
 
-<<<<<<< HEAD
 def test_a_written_report_is_printed_or_kept_as_the_api_wrote_it(
     overnight: Overnight, api: FakeApi, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -136,7 +135,8 @@ def test_a_page_is_kept_and_opened(
     assert api.journal[-1].url.params["format"] == "html"
     assert opened == [page.as_uri()]
     assert page.read_text() == "<!doctype html>"
-=======
+
+
 def test_a_rating_is_shown_with_how_far_its_interval_reaches(capsys: pytest.CaptureFixture[str]):
     rating = {"value": 1092.27, "low": 1021.58, "high": 1162.96}
     show_report(report(entry("good", rating=rating), entry("unrated", rating=None)))
@@ -150,4 +150,3 @@ def test_a_blend_is_shown_against_the_best_of_its_sources(capsys: pytest.Capture
     show_report(report(entry("synthesis"), blend=proof))
     shown = capsys.readouterr().out
     assert "18 won, 6 tied, 6 lost (95 %: 52-84 % of wins); $0.004 more" in shown
->>>>>>> 7166fe6d402694209143647a052f56a887d25069
