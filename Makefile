@@ -49,8 +49,8 @@ test: $(BIN)/.dev $(BIN)/.local ## Every test: the small ones in parallel, then 
 chaos: $(BIN)/.dev ## Kill and stop everything under load, then check the history (SEED=, MINUTES=)
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-torture: $(BIN)/.dev ## Longer tests, half an hour of them (DEBIAN=1: those that need faketime)
-	$(PYTEST) tests/torture -m "$(if $(DEBIAN),debian,not debian)"
+torture: $(BIN)/.dev ## Longer tests, of minutes each
+	$(PYTEST) tests/torture
 
 check: $(BIN)/.dev ## Format, lint, types and import rules
 	$(BIN)/ruff format --check

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from operator import itemgetter
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -9,7 +10,8 @@ import typer
 from api.cli.client import connect
 from api.cli.failure import Failure
 from api.cli.gate import passes
-from api.cli.output import dollars, milliseconds, show_json, show_table
+from api.cli.output import dollars, milliseconds, plain, show_json, show_table
+from api.cli.written import fetch, put, show
 
 Report = dict[str, Any]
 Entry = Mapping[str, Any]
@@ -35,15 +37,32 @@ def report(
         str | None,
         typer.Option(help="A condition, such as 'win_rate(a) > 0.5'; ends with 1 if it fails."),
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="md, for a pull request; html, a page; csv: the leaderboard."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write what --format names to a file.")
+    ] = None,
+    opened: Annotated[
+        bool, typer.Option("--open", help="Make the page and open it in a browser.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how the models of a batch did.
 
     Example: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0'
     """
+    path = f"/v1/batches/{batch_id}/report"
+    form = "html" if opened else form
     with connect() as client:
-        found = client.get(f"/v1/batches/{batch_id}/report")
-    if as_json:
+        written = None if form is None else fetch(client, path, form)
+        found = client.get(path) if form is None or gate is not None else {}
+    if written is not None:
+        (show if opened else put)(written, output)
+    elif as_json:
         show_json(found)
     else:
         show_report(found)
@@ -55,8 +74,24 @@ def show_report(report: Report, planted: Mapping[str, float] | None = None) -> N
     """Print a report; `planted` is the truth that a simulation's scores should recover."""
     show_leaderboard(report, planted)
     show_costs(report)
+    show_proof(report)
     for note in report["notes"]:
         print(f"· {note}")
+
+
+def show_proof(report: Report) -> None:
+    """Print how a blend did against the best of its sources, if there is one."""
+    proof = report.get("blend")
+    if proof is None:
+        return
+    duel = proof["duel"]
+    said = f"· The blend against {plain(duel['best'])}, the best of its sources: "
+    said += f"{duel['wins']} won, {duel['ties']} tied, {duel['losses']} lost"
+    if (share := duel["win_share"]) is not None:
+        said += f" (95 %: {100 * share['low']:.0f}-{100 * share['high']:.0f} % of wins)"
+    if proof["extra_cost_per_win_nanos"] is not None:
+        said += f"; {dollars(proof['extra_cost_per_win_nanos'])} more for each win beyond losses"
+    print(f"{said}.")
 
 
 def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None) -> None:
@@ -64,12 +99,14 @@ def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None)
     entries = report["leaderboard"]
     columns = [Column("#", lambda entry: entry["rank"])]
     columns.append(Column(_MODEL, lambda entry: entry["label"]))
-    if report["mode"] == "judge":
+    if report["mode"] == "judge" or report.get("wins"):
         columns += [
             Column("score", _score),
             Column("95 %", _interval),
             Column("wins", _wins),
         ]
+    if any(entry.get("rating") for entry in entries):
+        columns.append(Column("rating", _rating))
     if planted:
         columns.append(Column("planted", lambda entry: f"{planted[entry['label']]:.1f}"))
     columns.append(Column("answered", lambda entry: entry["answered"]))
@@ -94,6 +131,14 @@ def _interval(entry: Entry) -> str | None:
     if score is None or score["low"] is None:
         return None
     return f"{score['low']:.2f}-{score['high']:.2f}"
+
+
+def _rating(entry: Entry) -> str | None:
+    """The rating, and how far its interval reaches."""
+    rating = entry.get("rating")
+    if rating is None:
+        return None
+    return f"{rating['value']:.0f} ± {(rating['high'] - rating['low']) / 2:.0f}"
 
 
 def _wins(entry: Entry) -> str | None:

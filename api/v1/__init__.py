@@ -14,6 +14,7 @@ from api.v1 import (
     prices,
     privacy,
     provider_keys,
+    reports,
     results,
     usage,
     webhooks,
@@ -22,6 +23,7 @@ from api.v1 import (
 router = APIRouter()
 for part in (
     batches,
+    reports,
     results,
     jobs,
     files,

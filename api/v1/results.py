@@ -1,4 +1,4 @@
-"""What came of a batch: every job's result, and the report."""
+"""What came of every job of a batch."""
 
 from typing import Annotated, Literal
 
@@ -12,15 +12,12 @@ from api.deps import BatchId, Reader, WithServices
 from api.v1.queries import Query
 from api.views import ResultPage
 from app.domain.errors import InvalidRequestError
-from app.reports.leaderboard import gather, lay_out
-from app.reports.report_views import ReportView
 from app.reports.results import Selection, result_page, stream_results
 
 router = APIRouter(prefix="/v1/batches/{batch_id}", tags=["results"])
 
 POSITION_MAX = 2**31 - 1
 PAGE_MAX = 1000
-_LATER = frozenset({"html"})
 _MEDIA = {
     "jsonl": "application/jsonl",
     "csv": "text/csv; charset=utf-8",
@@ -36,12 +33,6 @@ class ResultsQuery(Query):
     joined: bool = False
     limit: int = Field(default=100, ge=1, le=PAGE_MAX)
     after: int = Field(default=-1, ge=-1, le=POSITION_MAX)
-
-
-class ReportQuery(Query):
-    """How the report is wanted."""
-
-    format: Literal["json", "html"] = "json"
 
 
 _TOLD = answers(ResultPage)
@@ -74,22 +65,3 @@ def results(
             session, principal.account_id, batch_id, query.after, query.limit, selection
         )
     return answer(ResultPage(*page))
-
-
-@router.get("/report", **answers(ReportView))
-def batch_report(
-    principal: Reader,
-    services: WithServices,
-    batch_id: BatchId,
-    query: Annotated[ReportQuery, QueryParameters()],
-) -> Response:
-    """The leaderboard, with costs, latencies and what to keep in mind."""
-    _refuse_later(query.format)
-    with services.store.read() as session:
-        sums = gather(session, principal.account_id, batch_id)
-    return answer(lay_out(sums))
-
-
-def _refuse_later(wanted: str) -> None:
-    if wanted in _LATER:
-        raise InvalidRequestError(f"format: {wanted} is not supported yet", param="format")

@@ -5,19 +5,32 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from app.domain.checks import Check
 from app.domain.completion import FinishReason
 from app.domain.prompt import Message, ModelRef, Params, Prompt, Variant
 from app.domain.states import CallState, Role
 from app.domain.verdict import Verdict
 
+Scoring = Literal["rubric", "pairwise"]
+
 
 class JudgeSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who judges, and by what."""
+    """Who judges, and by what.
+
+    `pairs` bounds how many pairs of a job are compared, drawn so that everybody is in one.
+    `checks` come first. `escalate_below` makes a cascade: the first judge alone, and the others
+    only where the best is less than so many points ahead of the next. `canary` adds an answer
+    that only asks for the win, to see whether a judge falls for it.
+    """
 
     judges: tuple[Variant, ...]
     criteria: tuple[str, ...] = ()
     allow_self: bool = False
-    scoring: Literal["rubric"] = "rubric"
+    scoring: Scoring = "rubric"
+    pairs: int | None = None
+    checks: tuple[Check, ...] = ()
+    escalate_below: float | None = None
+    canary: bool = False
 
 
 #: The mode of a batch whose jobs follow plans of different modes.
@@ -33,6 +46,7 @@ class BlendSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     `synthesizer` None is the first model with its own parameters; `min_candidates` None is 2.
     `layers` counts for moa, `samples` for self_moa. `vary_temperature` says that the model of
     self_moa takes a temperature, which is then drawn for each sample unless the batch sets one.
+    `contribution` makes the synthesis again without each answer, for the judges to compare.
     """
 
     strategy: BlendStrategy = "consensus"
@@ -41,6 +55,7 @@ class BlendSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     samples: int = 3
     min_candidates: int | None = None
     vary_temperature: bool = True
+    contribution: bool = False
 
 
 class MeshSpec(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from app.domain.plan import BlendStrategy, MeshStrategy
+from app.domain.checks import CheckKind
+from app.domain.plan import BlendStrategy, MeshStrategy, Scoring
 from app.domain.prompt import Messages, Text
 
 MODELS_MAX = 64
@@ -33,14 +34,28 @@ class ModelSpec(_Body):
     label: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
 
 
-class JudgeBody(_Body):
-    """Who judges, and by what."""
+class CheckBody(_Body):
+    """A check that needs no model; without a value, the job's reference answer is it."""
 
-    judges: list[ModelName | ModelSpec] = Field(min_length=1, max_length=7)
+    kind: CheckKind
+    value: Any = None
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    ignore_case: bool = False
+    tolerance: float = 0.0
+
+
+class JudgeBody(_Body):
+    """Who judges, and by what; checks alone need no judge."""
+
+    judges: list[ModelName | ModelSpec] = Field(default_factory=list, max_length=32)
     criteria: list[Annotated[str, StringConstraints(min_length=1, max_length=200)]] = Field(
         default_factory=list, max_length=12
     )
-    scoring: Literal["rubric"] = "rubric"
+    scoring: Scoring = "rubric"
+    pairs: int | None = Field(default=None, ge=1, le=120)
+    checks: list[CheckBody] = Field(default_factory=list, max_length=16)
+    escalate_below: float | None = Field(default=None, gt=0, le=10)
+    canary: bool = False
     allow_self: bool = False
 
 
@@ -52,6 +67,7 @@ class BlendBody(_Body):
     layers: int = Field(default=1, ge=1, le=3)
     samples: int = Field(default=3, ge=2, le=8)
     min_candidates: int | None = Field(default=None, ge=1, le=8)
+    contribution: bool = False
 
 
 class MeshBody(_Body):

@@ -76,7 +76,8 @@ class Verdict(msgspec.Struct, frozen=True):
     `winner` is None where the best are tied, or where every judge abstained;
     `abstained` counts the judges whose call failed, or whose verdict could not be read.
     `pairs` are there where pairs were compared, `pairs_missing` of them in vain. `decided_by`
-    says on which level of a cascade it ended; None where there is none.
+    says on which level of a cascade it ended; None where there is none. `unasked` are the judges
+    that nobody needed.
     """
 
     winner: str | None
@@ -88,3 +89,4 @@ class Verdict(msgspec.Struct, frozen=True):
     pairs_missing: int = 0
     canaries: list[CanaryResult] = []
     decided_by: Literal["checks", "judge", "panel"] | None = None
+    unasked: list[str] = []

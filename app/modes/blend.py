@@ -7,7 +7,8 @@
 
 A chain's draft begins as the first answer, and takes in one more with every call. With judges,
 a panel then scores the blend against the answers, as it does in the mode judge: in its verdict
-the blend is `synthesis`, and a model's latest answer has the model's label.
+the blend is `synthesis`, and a model's latest answer has the model's label. `blend_judged`
+says how what each answer brought is found.
 
 Only answers with words in them count, and only models that gave one answer again in the next
 layer. A model whose call of a later layer comes to nothing keeps the answer that it had, and a
@@ -32,7 +33,14 @@ import msgspec
 
 from app.domain.plan import CallResult, JobView, Outcome, Plan, Round, Synthesis
 from app.domain.prompt import Variant
-from app.domain.states import CallState, EndReason, Role
+from app.domain.states import CallState, EndReason
+from app.modes.blend_judged import (
+    contribution_round,
+    judged,
+    judging_calls,
+    labelled,
+    syntheses_in,
+)
 from app.modes.blend_plan import (
     answering,
     check_blend,
@@ -52,7 +60,6 @@ from app.modes.blend_round import (
     layers_run,
     synthesis_round,
 )
-from app.modes.judge_flow import judge_answers, judge_calls, judged_in
 
 
 class Blend:
@@ -73,7 +80,7 @@ class Blend:
         """Another layer, a synthesis, a step of the chain, the judges, or the end."""
         answers = answers_of(job.plan, results)
         layers = layers_run(job.plan, results)
-        syntheses = {result.label: result for result in results if result.role is Role.SYNTHESIZER}
+        syntheses = syntheses_in(results)
         if not syntheses:
             return _unblended(job.plan, answers, layers) or _after_layer(job, answers, layers)
         progress = _follow(job.plan, answers, syntheses)
@@ -84,24 +91,26 @@ class Blend:
         outcome = _blended(job.plan, answers, progress, layers)
         if job.plan.judge is None or progress.draft is None:
             return outcome
-        return _judged(job, answers, progress.draft, results, outcome)
+        return contribution_round(job, answers, results, layers) or judged(
+            job, answers, progress.draft, results, outcome
+        )
 
     def later_calls(self, plan: Plan) -> Sequence[tuple[Variant, int]]:
         """Samples beyond the first, answers of later layers, syntheses, and judges twice."""
         spec, asked = spec_of(plan), answering(plan)
         calls = [(sample, 0) for sample in asked[1:]] if spec.strategy == "self_moa" else []
         calls += [
-            (_labelled(variant, layer_label(variant.label, layer)), len(asked))
+            (labelled(variant, layer_label(variant.label, layer)), len(asked))
             for layer in range(2, spec.layers + 1)
             for variant in asked
         ]
         reads = 2 if spec.strategy == "chain" else len(asked)
         synthesizer = synthesizer_of(plan)
         calls += [
-            (_labelled(synthesizer, synthesis_label(step)), reads)
+            (labelled(synthesizer, synthesis_label(step)), reads)
             for step in range(1, syntheses_max(plan) + 1)
         ]
-        return calls + (judge_calls(plan.judge, len(asked) + 1) if plan.judge else [])
+        return calls + judging_calls(plan)
 
 
 class _Progress(msgspec.Struct):
@@ -237,27 +246,3 @@ def _synthesis(plan: Plan, label: str, layers: int) -> Synthesis:
         candidates=[],
         layers=layers,
     )
-
-
-def _judged(
-    job: JobView,
-    answers: Sequence[Answer],
-    draft: CallResult,
-    results: Sequence[CallResult],
-    outcome: Outcome,
-) -> Round | Outcome:
-    """The judges' next questions, or the outcome with their verdict."""
-    # Whatever calls they come from, answers are judged under the same labels in every job, so
-    # that verdicts can be added up.
-    blend = _labelled(synthesizer_of(job.plan), synthesis_label(1))
-    contestants = (*(answer.variant for answer in answers), blend)
-    view = msgspec.structs.replace(
-        job, plan=msgspec.structs.replace(job.plan, variants=contestants)
-    )
-    texts = {answer.variant.label: answer.text for answer in answers} | {blend.label: draft.text}
-    step = judge_answers(view, texts, judged_in(results))
-    return step if isinstance(step, Round) else msgspec.structs.replace(outcome, verdict=step)
-
-
-def _labelled(variant: Variant, label: str) -> Variant:
-    return msgspec.structs.replace(variant, label=label)

@@ -5,6 +5,7 @@ The labels of a job's calls are all different, and the same whenever they are wo
 - `<label>`, in the first round; of self_moa `<label>/sample1`, `<label>/sample2`, …
 - `<label>/layer2`, `<label>/layer3`, where a model of moa answers again
 - `synthesis`; in a chain also `synthesis/2`, `synthesis/3`, …
+- `synthesis/without/<label>`, made without one of the answers to see what it brought
 """
 
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ from app.domain.plan import BlendSpec, Plan
 from app.domain.prompt import ModelRef, Params, Variant
 from app.modes.base import check_parts, check_variants
 from app.modes.blend_wording import TASKS, VIEWPOINTS
-from app.modes.judge_flow import check_judges
+from app.modes.judge_plan import check_judges
 
 MODELS_MIN, MODELS_MAX = 2, 6
 LAYERS_MAX = 3
 SAMPLES_MIN, SAMPLES_MAX = 2, 8
 MIN_CANDIDATES = 2
+WITHOUT = "synthesis/without/"
 
 #: No higher than every vendor takes.
 TEMPERATURES = (0.4, 0.7, 1.0)
@@ -71,6 +73,16 @@ def synthesis_label(step: int) -> str:
     return "synthesis" if step == 1 else f"synthesis/{step}"
 
 
+def without_label(label: str) -> str:
+    """The label of a synthesis that is made without the answer of a label."""
+    return f"{WITHOUT}{label}"
+
+
+def is_without(label: str) -> bool:
+    """Whether a label is that of a synthesis without one of the answers."""
+    return label.startswith(WITHOUT)
+
+
 def syntheses_max(plan: Plan) -> int:
     """How many syntheses there may be: a chain's draft begins as the first answer."""
     return len(answering(plan)) - 1 if spec_of(plan).strategy == "chain" else 1
@@ -101,8 +113,21 @@ def check_blend(plan: Plan) -> None:
             "blend.min_candidates", f"there are {asked} candidates; ask for 1 to {asked}"
         )
     _check_labels(plan)
+    _check_contribution(plan)
     if plan.judge is not None:
-        check_judges(plan.judge, set(_contestants(plan)))
+        labels = [*(variant.label for variant in answering(plan)), synthesis_label(1)]
+        if spec.contribution:
+            labels += [without_label(variant.label) for variant in answering(plan)]
+        check_judges(plan.judge, set(_contestants(plan)), labels, star=True)
+
+
+def _check_contribution(plan: Plan) -> None:
+    if not spec_of(plan).contribution:
+        return
+    if plan.judge is None:
+        raise _invalid("blend.contribution", "it takes judges to tell what an answer brought")
+    if spec_of(plan).strategy == "chain" or len(answering(plan)) <= MODELS_MIN:
+        raise _invalid("blend.contribution", "it takes 3 answers or more, and one synthesis")
 
 
 def _check_labels(plan: Plan) -> None:
@@ -116,7 +141,7 @@ def _check_labels(plan: Plan) -> None:
         ("judge.judges", judges, syntheses),
     ):
         for place, variant in enumerate(variants):
-            if variant.label in labels:
+            if variant.label in labels or is_without(variant.label):
                 problem = f"{variant.label!r} is what a call of the blend itself is called"
                 raise _invalid(f"{field}[{place}]", problem)
 

@@ -103,12 +103,14 @@ def synthesis_round(
     step: int = 1,
     layers: int = 1,
     draft: str | None = None,
+    label: str | None = None,
 ) -> Round:
     """The synthesis of answers, as (label, text); of a chain, a step of it.
 
-    `draft` is the label of the one among them that the others are worked into.
+    `draft` is the label of the one among them that the others are worked into, and `label` that
+    of the synthesis, where it is not the blend's own.
     """
-    label = synthesis_label(step)
+    label = label or synthesis_label(step)
     asked = ask_with_answers(
         job.prompt.messages,
         _rules(job.plan, layers),

@@ -2,7 +2,10 @@
 
 A verdict that cannot be read is asked for once more; after that its judge abstains.
 
-    candidates ──▶ one question per judge ──▶ repairs, where needed ──▶ outcome
+    candidates ──▶ checks ──▶ questions to the judges ──▶ repairs, where needed ──▶ outcome
+
+A rubric is one question to each judge, on all answers; pairwise, two on every pair, one in each
+order. `judge_flow` says when judges are asked one after another.
 
 How a job ends:
 
@@ -23,8 +26,8 @@ from app.domain.errors import InvalidRequestError
 from app.domain.plan import CallResult, JobView, Outcome, Plan, Round
 from app.domain.prompt import Variant
 from app.modes.base import candidates, candidates_round, check_parts, check_variants
-from app.modes.judge_flow import check_judges, judge_answers, judge_calls, judged_in
-from app.modes.judge_round import spec_of
+from app.modes.judge_flow import judge_answers, judged_in
+from app.modes.judge_plan import check_judges, judge_calls, spec_of
 
 CONTESTANTS_MIN = 2
 CONTESTANTS_MAX = 16
@@ -37,12 +40,13 @@ class Judge:
     needs_text = True
 
     def check(self, plan: Plan) -> None:
-        """2 to 16 contestants, 1 to 7 judges, and no judge of its own answers unless allowed."""
+        """2 to 16 contestants, judges or checks, and no judge of its own answers unless allowed."""
         if plan.judge is None:
             raise InvalidRequestError("judge: name at least one judge", param="judge")
         check_parts(plan, "judge")
         check_variants(plan, least=CONTESTANTS_MIN, most=CONTESTANTS_MAX)
-        check_judges(plan.judge, {variant.ref for variant in plan.variants})
+        contestants = {variant.ref for variant in plan.variants}
+        check_judges(plan.judge, contestants, [variant.label for variant in plan.variants])
 
     def plan(self, job: JobView) -> Round:
         """The contestants."""
@@ -54,20 +58,23 @@ class Judge:
             result.label: result.text for result in candidates(job, results) if result.succeeded
         }
         judged = judged_in(results)
-        if not judged and (outcome := _unjudged(answers)):
+        has_judges = bool(spec_of(job.plan).judges)
+        if not judged and (outcome := _unjudged(answers, has_judges=has_judges)):
             return outcome
         step = judge_answers(job, answers, judged)
         return step if isinstance(step, Round) else Outcome(succeeded=True, verdict=step)
 
     def later_calls(self, plan: Plan) -> Sequence[tuple[Variant, int]]:
-        """Each judge twice: its verdict, and a repair that also reads the first answer."""
+        """Each question twice: its verdict, and a repair that also reads the first answer."""
         return judge_calls(spec_of(plan), len(plan.variants))
 
 
-def _unjudged(answers: Mapping[str, str]) -> Outcome | None:
+def _unjudged(answers: Mapping[str, str], *, has_judges: bool) -> Outcome | None:
     """How the job ends where there is nothing to judge."""
     if not answers:
         return Outcome(succeeded=False, reason="all_failed", message="No contestant answered.")
+    if not has_judges:
+        return None  # checks tell how good an answer is though it is alone
     if len(answers) == 1:
         return Outcome(
             succeeded=True,

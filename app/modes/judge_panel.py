@@ -19,12 +19,14 @@ def panel_verdict(
     abstained: int,
     addressing: Iterable[str] = (),
     chars: Mapping[str, int] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> Verdict:
     """The mean of the judges' scores, by contestant, best first.
 
     `spoken` has the verdicts that could be read, by the judge's label, all on the same
     contestants; `addressing` names the contestants whose answer seems to speak to the judge,
-    and `chars` has the lengths of the answers.
+    `chars` has the lengths of the answers, and
+    `weights` what a contestant's mean is multiplied by: the share of the checks that it passed.
     Contestants with the same mean share a rank, and if they are the best there is no winner.
     """
     judged = [
@@ -36,7 +38,10 @@ def panel_verdict(
     ]
     labels = dict.fromkeys(score.label for score in judged)
     given = {label: [score.score for score in judged if score.label == label] for label in labels}
-    means = {label: _mean(scores) for label, scores in given.items()}
+    means = {
+        label: round(_mean(scores) * (weights or {}).get(label, 1.0), _DECIMALS)
+        for label, scores in given.items()
+    }
     marked, own = set(addressing), _self_judged(plan, spoken)
     scores = [
         Score(

@@ -26,6 +26,13 @@ The answer is one JSON object, asked for as `response_format` json_schema `verdi
      "overall": "…"}
 
 with every contestant's id once, scores from 0 to 10, and `criteria` only where there are some.
+
+Where pairs are compared, `contestants` has the two in the order that the call was planned with,
+and the answer is asked for as json_schema `preference`:
+
+    {"reasoning": "…", "winner": "x7f2qa"}
+
+with one of the two ids, or `tie`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,6 +40,7 @@ from typing import Any
 
 import msgspec
 
+from app.domain.plan import PlannedCall
 from app.domain.prompt import ImagePart, Message, TextPart
 from app.modes import judge_wording as wording
 from app.modes.draw import Draw
@@ -43,6 +51,8 @@ SCORE_MAX = 10
 #: Half points: fine enough to part close answers, coarse enough to mean something.
 SCORE_STEPS = [half // 2 if half % 2 == 0 else half / 2 for half in range(2 * SCORE_MAX + 1)]
 PREVIOUS_CHARS_MAX = 8_000
+#: What a judge says of two answers of which neither is better.
+TIE = "tie"
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -52,25 +62,33 @@ class Question(msgspec.Struct, frozen=True):
     contestants: dict[str, str]
 
 
-def put_question(material: Material, criteria: Sequence[str], *seed: str) -> Question:
-    """Ask a judge. The seed decides the ids, the order and the fence."""
-    request, contestants = _request(material, criteria, seed)
-    return Question(_messages(material, criteria, request), contestants)
+def put_question(
+    material: Material, criteria: Sequence[str], *seed: str, pair: Sequence[str] = ()
+) -> Question:
+    """Ask a judge. The seed decides the ids, the fence and the order, unless it is of a pair."""
+    request, contestants = _request(material, criteria, seed, pair)
+    return Question(_messages(material, criteria, request, bool(pair)), contestants)
 
 
 def put_again(
-    material: Material, criteria: Sequence[str], *seed: str, previous: str, problem: str
+    material: Material,
+    criteria: Sequence[str],
+    *seed: str,
+    previous: str,
+    problem: str,
+    pair: Sequence[str] = (),
 ) -> Question:
     """Ask a judge once more, showing it the answer that could not be used, and why."""
-    request, contestants = _request(material, criteria, seed)
+    request, contestants = _request(material, criteria, seed, pair)
     repair = wording.REPAIR.format(
         fence=Draw(*seed, "again", avoid=_all_text(material) + previous).unused("fence"),
         document=one_line(cut(previous, PREVIOUS_CHARS_MAX).under("answer")),
         problem=problem,
+        whom="Compare the two" if pair else "Judge the contestants",
     )
     # In the same message: there are chat templates that refuse two user messages in a row,
     # and vendors that refuse an empty message of the assistant's.
-    return Question(_messages(material, criteria, request + repair), contestants)
+    return Question(_messages(material, criteria, request + repair, bool(pair)), contestants)
 
 
 def verdict_format(contestants: Sequence[str], criteria: Sequence[str]) -> dict[str, Any]:
@@ -94,6 +112,28 @@ def verdict_format(contestants: Sequence[str], criteria: Sequence[str]) -> dict[
     }
 
 
+def preference_format(contestants: Sequence[str]) -> dict[str, Any]:
+    """The `response_format` that asks which of two ids is better."""
+    winner = {"type": "string", "enum": [*contestants, TIE]}
+    schema = _object({"reasoning": {"type": "string"}, "winner": winner})
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "preference", "strict": True, "schema": schema},
+    }
+
+
+def tied_verdict(call: PlannedCall) -> str:
+    """A judge's answer by which all are alike: for a rehearsal, in which nobody is asked."""
+    form = (call.params.response_format or {})["json_schema"]
+    if form["name"] == "preference":
+        return msgspec.json.encode({"reasoning": "", "winner": TIE}).decode()
+    parts = form["schema"]["$defs"]["assessment"]["properties"]
+    marks = dict.fromkeys(parts.get("criteria", {}).get("properties", {}), SCORE_MAX / 2)
+    score = {"reasoning": "", "score": SCORE_MAX / 2} | ({"criteria": marks} if marks else {})
+    ids = (call.meta or {})["contestants"]
+    return msgspec.json.encode({"scores": dict.fromkeys(ids, score), "overall": ""}).decode()
+
+
 def criterion_ids(criteria: Sequence[str]) -> list[str]:
     """The ids that criteria have in a question: vendors restrict what a property may be called."""
     return [f"c{place}" for place in range(1, len(criteria) + 1)]
@@ -109,17 +149,18 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _request(
-    material: Material, criteria: Sequence[str], seed: Sequence[str]
+    material: Material, criteria: Sequence[str], seed: Sequence[str], pair: Sequence[str]
 ) -> tuple[str, dict[str, str]]:
     """The user message, and the contestants behind its ids."""
     draw = Draw(*seed, avoid=_all_text(material))
     contestants = {
-        draw.unused("id", label, chars=ID_CHARS): label for label in draw.order(material.answers)
+        draw.unused("id", label, chars=ID_CHARS): label
+        for label in pair or draw.order(material.answers)
     }
-    request = wording.REQUEST.format(
+    request = (wording.PAIR_REQUEST if pair else wording.REQUEST).format(
         fence=draw.unused("fence"),
         document=one_line(_document(material, criteria, contestants)),
-        ids=", ".join(contestants),
+        ids=(" or " if pair else ", ").join(contestants),
     )
     return request, contestants
 
@@ -145,14 +186,20 @@ def _document(
     return shown
 
 
-def _messages(material: Material, criteria: Sequence[str], request: str) -> list[Message]:
+def _messages(
+    material: Material,
+    criteria: Sequence[str],
+    request: str,
+    is_pair: bool,  # noqa: FBT001 - ours alone
+) -> list[Message]:
     has_reference = material.reference is not None
-    system = wording.INSTRUCTIONS.format(
+    form = wording.FORM_CRITERIA if criteria else wording.FORM
+    step = wording.PAIR_STEP_CRITERIA if is_pair else wording.STEP_CRITERIA
+    system = (wording.PAIR_INSTRUCTIONS if is_pair else wording.INSTRUCTIONS).format(
         given=(wording.GIVEN_REFERENCE if has_reference else "")
         + (wording.GIVEN_CRITERIA if criteria else ""),
-        steps=(wording.STEP_REFERENCE if has_reference else "")
-        + (wording.STEP_CRITERIA if criteria else ""),
-        form=wording.FORM_CRITERIA if criteria else wording.FORM,
+        steps=(wording.STEP_REFERENCE if has_reference else "") + (step if criteria else ""),
+        form=wording.PAIR_FORM if is_pair else form,
     )
     shown: list[TextPart | ImagePart] = [TextPart(request), *material.images]
     return [Message("system", system), Message("user", shown if material.images else request)]

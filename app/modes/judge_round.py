@@ -5,23 +5,25 @@ from typing import Any
 
 import msgspec
 
-from app.domain.errors import InvariantError
-from app.domain.plan import CallResult, JobView, JudgeSpec, Plan, PlannedCall, Round
-from app.domain.prompt import Params, Variant
+from app.domain.plan import CallResult, JobView, JudgeSpec, PlannedCall, Round
 from app.domain.states import Role
 from app.modes.excerpt import cuts
 from app.modes.judge_material import Material, gather
-from app.modes.judge_prompt import Question, put_again, put_question, verdict_format
+from app.modes.judge_pairs import ReadPreference
+from app.modes.judge_plan import CANARY, Ask, sized, spec_of
+from app.modes.judge_prompt import (
+    Question,
+    preference_format,
+    put_again,
+    put_question,
+    verdict_format,
+)
 from app.modes.judge_verdict import ReadVerdict, Unreadable
+from app.modes.judge_wording import CANARY as CANARY_TEXT
 
-MAX_TOKENS_DEFAULT = 1_024
-
-
-def spec_of(plan: Plan) -> JudgeSpec:
-    """Who judges, and by what: a plan that was checked names them."""
-    if plan.judge is None:
-        raise InvariantError("a judged plan has no judges, though it was checked at submit")
-    return plan.judge
+Reading = ReadVerdict | ReadPreference | Unreadable
+#: What tells a job's questions apart: the judge's label, and the two that a pair was shown as.
+Key = tuple[str, tuple[str, ...]]
 
 
 def is_repair(result: CallResult) -> bool:
@@ -29,14 +31,19 @@ def is_repair(result: CallResult) -> bool:
     return bool((result.meta or {}).get("repair"))
 
 
-def questions(job: JobView, answers: Mapping[str, str]) -> Round:
-    """A question for each judge, each with ids and an order of its own."""
-    spec, material = spec_of(job.plan), gather(job, answers)
+def key_of(result: CallResult) -> Key:
+    """Which question a judge's result answers, whether for the first or the second time."""
+    return result.label, tuple((result.meta or {}).get("pair", ()))
+
+
+def questions(job: JobView, answers: Mapping[str, str], asks: Sequence[Ask]) -> Round:
+    """The questions, each with ids and an order of its own."""
+    spec, material = spec_of(job.plan), _material(job, answers)
     calls = []
-    for place, judge in enumerate(spec.judges):
-        question = put_question(material, spec.criteria, job.seed, "judge", str(place))
-        meta = _meta(question, material, repair=False)
-        calls.append(_call(judge, spec, question, meta))
+    for ask in asks:
+        shown = _shown(material, ask)
+        question = put_question(shown, spec.criteria, *_seed(job, ask), pair=ask.shown)
+        calls.append(_call(ask, spec, question, _meta(ask, question, shown, repair=False)))
     return Round(tuple(calls))
 
 
@@ -44,54 +51,73 @@ def repairs(
     job: JobView,
     answers: Mapping[str, str],
     judged: Sequence[CallResult],
-    readings: Mapping[str, ReadVerdict | Unreadable],
+    readings: Mapping[Key, Reading],
 ) -> Round | None:
-    """A second question for each judge whose answer could not be read; None if all could be."""
+    """A second question for each answer that could not be read; None if all could be."""
     spec = spec_of(job.plan)
-    texts = {result.label: result.text for result in judged}
+    texts = {key_of(result): result.text for result in judged}
     calls = []
     material: Material | None = None
     for place, judge in enumerate(spec.judges):
-        reading = readings.get(judge.label)
-        if not isinstance(reading, Unreadable):
-            continue
-        material = material or gather(job, answers)
-        question = put_again(
-            material,
-            spec.criteria,
-            *(job.seed, "judge", str(place)),
-            previous=texts[judge.label],
-            problem=reading.problem,
-        )
-        meta = _meta(question, material, repair=True) | {"problem": reading.problem}
-        calls.append(_call(judge, spec, question, meta))
+        unread = [
+            (pair, reading)
+            for (label, pair), reading in readings.items()
+            if label == judge.label and isinstance(reading, Unreadable)
+        ]
+        for pair, reading in unread:
+            material = material or _material(job, answers)
+            ask = Ask(judge, place, pair)
+            shown = _shown(material, ask)
+            question = put_again(
+                shown,
+                spec.criteria,
+                *_seed(job, ask),
+                previous=texts[judge.label, pair],
+                problem=reading.problem,
+                pair=pair,
+            )
+            meta = _meta(ask, question, shown, repair=True) | {"problem": reading.problem}
+            calls.append(_call(ask, spec, question, meta))
     return Round(tuple(calls)) if calls else None
 
 
-def _call(judge: Variant, spec: JudgeSpec, question: Question, meta: dict[str, Any]) -> PlannedCall:
-    ids = list(question.contestants)
+def _seed(job: JobView, ask: Ask) -> tuple[str, ...]:
+    return (job.seed, "judge", str(ask.place), *ask.shown)
+
+
+def _material(job: JobView, answers: Mapping[str, str]) -> Material:
+    planted = {CANARY: CANARY_TEXT} if spec_of(job.plan).canary else {}
+    material = gather(job, {**answers, **planted})
+    addressing = tuple(label for label in material.addressing if label not in planted)
+    return msgspec.structs.replace(material, addressing=addressing)
+
+
+def _shown(material: Material, ask: Ask) -> Material:
+    """What of the material a question shows: of a pair, the two."""
+    if not ask.shown:
+        return material
+    return msgspec.structs.replace(
+        material,
+        answers={label: material.answers[label] for label in ask.shown},
+        addressing=tuple(label for label in material.addressing if label in ask.shown),
+    )
+
+
+def _call(ask: Ask, spec: JudgeSpec, question: Question, meta: dict[str, Any]) -> PlannedCall:
+    ids, judge = list(question.contestants), ask.judge
+    form = preference_format(ids) if ask.shown else verdict_format(ids, spec.criteria)
+    params = sized(judge.params, len(ids), len(spec.criteria))
     return PlannedCall(
         Role.JUDGE,
         judge.label,
         judge.ref,
-        msgspec.structs.replace(
-            sized(judge.params, len(ids), len(spec.criteria)),
-            response_format=verdict_format(ids, spec.criteria),
-        ),
+        msgspec.structs.replace(params, response_format=form),
         messages=question.messages,
         meta=meta,
     )
 
 
-def sized(params: Params, contestants: int, criteria: int) -> Params:
-    """A judge's parameters, with room for a verdict on so many where none was set."""
-    if params.max_tokens is not None:
-        return params
-    room = 256 + contestants * (96 + 12 * criteria)
-    return msgspec.structs.replace(params, max_tokens=max(MAX_TOKENS_DEFAULT, room))
-
-
-def _meta(question: Question, material: Material, *, repair: bool) -> dict[str, Any]:
+def _meta(ask: Ask, question: Question, material: Material, *, repair: bool) -> dict[str, Any]:
     """What is recorded with a question: who was shown under which id, where, and how much."""
     meta: dict[str, Any] = {
         "repair": repair,
@@ -99,6 +125,8 @@ def _meta(question: Question, material: Material, *, repair: bool) -> dict[str, 
         # A JSON object need not keep its order in a store.
         "order": list(question.contestants.values()),
     }
+    if ask.shown:
+        meta["pair"] = list(ask.shown)
     meta |= cuts(material.answers, material.answer_chars_max)
     if material.addressing:
         meta["addresses_judge"] = list(material.addressing)

@@ -55,7 +55,7 @@ def read_verdict(
         return Unreadable(TOO_LONG)
     found = [
         _Reader(judge, contestants, criteria).read(candidate) if candidate else Unreadable(TWICE)
-        for candidate in _objects(text)
+        for candidate in objects_in(text)
     ]
     verdicts = [verdict for verdict in found if isinstance(verdict, ReadVerdict)]
     if len(verdicts) == 1:
@@ -67,7 +67,7 @@ def read_verdict(
     return next(iter(telling or problems), Unreadable(NOT_JSON))
 
 
-def _objects(text: str) -> Iterator[dict[str, Any] | None]:
+def objects_in(text: str) -> Iterator[dict[str, Any] | None]:
     """The outermost JSON objects in a text; None for one that has a key twice."""
     # Not strict: a raw line break in a string is no reason to buy a verdict twice.
     decoder = json.JSONDecoder(object_pairs_hook=_once, strict=False)
@@ -115,7 +115,7 @@ class _Reader:
         scores = [self._assessment(key, given[key]) for key in self._contestants if key in given]
         if self._problems:
             return Unreadable("; ".join(self._problems) + ".")
-        return ReadVerdict(tuple(scores), self._text(value.get("overall")))
+        return ReadVerdict(tuple(scores), words_of(value.get("overall"), self._contestants))
 
     def _assessment(self, key: str, value: Any) -> JudgeScore:
         if not isinstance(value, dict):
@@ -125,7 +125,7 @@ class _Reader:
             judge=self._judge,
             label=self._contestants[key],
             score=self._score(f"the score of {key}", value.get("score")),
-            reasoning=self._text(value.get("reasoning")),
+            reasoning=words_of(value.get("reasoning"), self._contestants),
             criteria=self._criterion_scores(key, value.get("criteria")),
         )
 
@@ -157,12 +157,13 @@ class _Reader:
             return float(value)
         return 0.0
 
-    def _text(self, value: Any) -> str:
-        """A judge's words for people: bounded, and with labels where it wrote ids."""
-        if not isinstance(value, str):
-            return ""
-        # An answer is sanitised before it is stored, but JSON can escape what was looked for.
-        words = _UNSTORABLE.sub("\ufffd", value[:TEXT_CHARS_MAX])
-        for key, label in self._contestants.items():
-            words = words.replace(key, label)
-        return words[:TEXT_CHARS_MAX]
+
+def words_of(value: Any, contestants: Mapping[str, str]) -> str:
+    """A judge's words for people: bounded, and with labels where it wrote ids."""
+    if not isinstance(value, str):
+        return ""
+    # An answer is sanitised before it is stored, but JSON can escape what was looked for.
+    words = _UNSTORABLE.sub("\ufffd", value[:TEXT_CHARS_MAX])
+    for key, label in contestants.items():
+        words = words.replace(key, label)
+    return words[:TEXT_CHARS_MAX]

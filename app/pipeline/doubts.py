@@ -110,4 +110,6 @@ def notes_on(plan: Plan, twins: int) -> list[str]:
         for judge in judges
         if str(judge.ref) in contestants
     ]
+    if plan.judge is not None and plan.judge.escalate_below is not None:
+        notes.append("the calls of judges are those of a cascade that asks them all, every time")
     return notes

@@ -11,6 +11,7 @@ from app.domain.completion import FinishReason
 from app.domain.plan import CallResult, JobView, Outcome, Plan, PlannedCall
 from app.domain.prompt import ImagePart, Messages, Prompt
 from app.domain.states import CallState, Role
+from app.modes.judge_prompt import tied_verdict
 from app.modes.registry import mode_for
 
 #: English and code have about four characters to a token, other scripts fewer.
@@ -52,7 +53,8 @@ def rehearse(
 ) -> list[Asked]:
     """Every call that one job makes if nothing fails, in order.
 
-    A judge's first verdict is taken to be one: what repairs it is beyond the expected.
+    Judges are taken to find all answers alike, which is what a cascade asks most judges for;
+    what repairs a verdict that cannot be read is beyond the expected.
 
     Args:
         plan: the batch's.
@@ -65,8 +67,6 @@ def rehearse(
     step = mode.plan(view)
     for number in range(1, _ROUNDS_MAX):
         asked += [Asked(call, tokens_of(call.messages or prompt.messages)) for call in step.calls]
-        if any(call.role is Role.JUDGE for call in step.calls):
-            break
         results += [_made_up(call, number, answer_tokens(call)) for call in step.calls]
         after = mode.advance(view, results)
         if isinstance(after, Outcome):
@@ -81,7 +81,7 @@ def _made_up(call: PlannedCall, number: int, tokens: int) -> CallResult:
         call.role,
         call.label,
         CallState.SUCCEEDED,
-        text="word" * tokens,
+        text=tied_verdict(call) if call.role is Role.JUDGE else "word" * tokens,
         meta=call.meta,
         status_code=200,
         latency_ms=0,

@@ -1,16 +1,18 @@
 """From what a client wrote to the plan that every job of the batch follows."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from app.billing.terms import Terms
+from app.domain.checks import Check
 from app.domain.errors import InvalidRequestError
 from app.domain.money import NANOS_MAX
 from app.domain.plan import BlendSpec, JudgeSpec, MeshSpec, Plan
 from app.domain.prompt import Message, ModelRef, Params, Variant, one_word_for_tokens
-from app.domain.spec import BatchBody, BlendBody, ModelSpec
+from app.domain.spec import BatchBody, BlendBody, CheckBody, ModelSpec
 from app.modes.registry import mode_for
 from app.pipeline.lanes import variants_of
 from app.pipeline.lines import CheckPrompt
@@ -61,7 +63,21 @@ def _judge_spec(body: BatchBody) -> JudgeSpec | None:
         criteria=tuple(body.judge.criteria),
         allow_self=body.judge.allow_self,
         scoring=body.judge.scoring,
+        pairs=body.judge.pairs,
+        checks=tuple(_checks(body.judge.checks)),
+        escalate_below=body.judge.escalate_below,
+        canary=body.judge.canary,
     )
+
+
+def _checks(bodies: Sequence[CheckBody]) -> Iterator[Check]:
+    """The checks; one without a name is called by its kind, and by a number from the second on."""
+    kinds = Counter[str]()
+    for body in bodies:
+        kinds[body.kind] += 1
+        number = kinds[body.kind]
+        name = body.name or (body.kind if number == 1 else f"{body.kind} {number}")
+        yield Check(body.kind, name, body.value, body.ignore_case, body.tolerance)
 
 
 def _blend_spec(body: BatchBody) -> BlendSpec | None:
@@ -79,6 +95,7 @@ def _blend_spec(body: BatchBody) -> BlendSpec | None:
         samples=blend.samples,
         min_candidates=blend.min_candidates,
         vary_temperature=_takes_temperature(ref),
+        contribution=blend.contribution,
     )
 
 

@@ -100,13 +100,14 @@ def csv_encoder() -> Encode:
         if is_first:
             writer.writerow([column.name for column in COLUMNS])
             is_first = False
-        writer.writerows([_cell(value) for value in row] for row in flat_rows(lines))
+        writer.writerows([safe_cell(value) for value in row] for row in flat_rows(lines))
         return out.getvalue().encode()
 
     return encode
 
 
-def _cell(value: object) -> object:
+def safe_cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

@@ -10,7 +10,10 @@ import numpy as np
 
 from app.domain.plan import Plan
 from app.domain.prompt import Variant
+from app.modes.blend_plan import is_without, synthesis_label, without_label
 from app.reports.judged_views import (
+    ContributionView,
+    DuelView,
     EstimateView,
     JudgedView,
     JudgeTrustView,
@@ -24,8 +27,8 @@ from app.reports.judgements import Judgements
 from app.stats.agreement import alpha, alpha_ordinal, kappa_of
 from app.stats.battles import CLOSE, Battles, Floats, Integers, meetings_of
 from app.stats.bias import flip_rate, length_slope, self_preference
-from app.stats.intervals import Estimate
-from app.stats.paired import paired_tests
+from app.stats.intervals import Estimate, win_share
+from app.stats.paired import PairedTest, paired_tests
 from app.stats.ratings import Rating, rate, rating_of
 from app.stats.student import t_critical
 from app.stats.style import Styled, length_feature, rate_styled
@@ -51,6 +54,7 @@ def judged_view(plan: Plan, sums: Judgements, labels: Sequence[str]) -> JudgedVi
         wins=_wins(battles),
         tests=[PairedTestView(**asdict(test)) for test in tests],
         trust=_trust(plan, sums, labels, (scores, chars), styled),
+        duel=_duel(sums, labels, scores) if plan.mode == "blend" else None,
     )
 
 
@@ -213,6 +217,65 @@ def _mean(values: Floats, axis: int) -> Floats:
     total = np.nansum(values, axis=axis)
     mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return np.asarray(mean, dtype=float)
+
+
+def _duel(sums: Judgements, labels: Sequence[str], scores: Floats) -> DuelView | None:
+    """The blend against whichever source has the highest mean score."""
+    blend = synthesis_label(1)
+    sources = [label for label in labels if label != blend and not is_without(label)]
+    means = dict(zip(labels, _mean(scores, axis=0).tolist(), strict=True))
+    rated = [label for label in sources if not np.isnan(means[label])]
+    if blend not in labels or not rated:
+        return None
+    best = max(rated, key=lambda label: means[label])
+    [test] = paired_tests((blend, best), _columns(labels, scores, blend, best), margin=MARGIN)
+    wins, ties, losses = _outcomes(sums, blend, best, _columns(labels, scores, blend, best))
+    return DuelView(
+        best=best,
+        prompts=test.prompts,
+        wins=wins,
+        ties=ties,
+        losses=losses,
+        win_share=_estimate(win_share(wins + ties / 2, wins + ties + losses)),
+        difference=_difference(test),
+        p=test.p,
+        contributions=list(_contributions(labels, scores)),
+    )
+
+
+def _columns(labels: Sequence[str], scores: Floats, *wanted: str) -> Floats:
+    return scores[:, [labels.index(label) for label in wanted]]
+
+
+def _outcomes(sums: Judgements, blend: str, best: str, scores: Floats) -> tuple[int, int, int]:
+    """How often the blend won, tied and lost: as the two were compared, or as they were scored."""
+    met = sums.meetings
+    leads = [
+        share - 0.5 if first == blend else 0.5 - share
+        for first, second, share in zip(met.firsts, met.seconds, met.shares, strict=True)
+        if {first, second} == {blend, best}
+    ]
+    difference = np.array(leads) if len(met.shares) else scores[:, 0] - scores[:, 1]
+    said = _preferred(difference)
+    return tuple(int((said == which).sum()) for which in (2, 1, 0))  # type: ignore[return-value]
+
+
+def _contributions(labels: Sequence[str], scores: Floats) -> Iterator[ContributionView]:
+    blend = synthesis_label(1)
+    for label in labels:
+        without = without_label(label)
+        if without in labels:
+            pair = _columns(labels, scores, blend, without)
+            [test] = paired_tests((blend, without), pair, margin=MARGIN)
+            difference = _difference(test)
+            if difference is not None:
+                yield ContributionView(label=label, difference=difference)
+
+
+def _difference(test: PairedTest) -> EstimateView | None:
+    if test.difference is None:
+        return None
+    return EstimateView(value=test.difference, low=test.low, high=test.high, prompts=test.prompts)
 
 
 def _estimate(found: Estimate | None) -> EstimateView | None:

@@ -131,6 +131,27 @@ class LevelView(msgspec.Struct, frozen=True, kw_only=True):
     cost_nanos: int | None
 
 
+class ContributionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source brought: the blend's score less that of the blend made without it."""
+
+    label: str
+    difference: EstimateView
+
+
+class DuelView(msgspec.Struct, frozen=True, kw_only=True):
+    """A blend against the best of its sources, on the jobs where both have a score."""
+
+    best: str
+    prompts: int
+    wins: int
+    ties: int
+    losses: int
+    win_share: EstimateView | None
+    difference: EstimateView | None
+    p: float | None
+    contributions: list[ContributionView]
+
+
 class JudgedView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is worked out from verdicts beyond the leaderboard; ratings are by label."""
 
@@ -138,3 +159,23 @@ class JudgedView(msgspec.Struct, frozen=True, kw_only=True):
     wins: WinsView
     tests: list[PairedTestView]
     trust: TrustView
+    duel: DuelView | None = None
+
+
+class BlendProofView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the blend is better than the best of its sources alone, and at what price.
+
+    `duel.best` is the source with the highest mean score of this same batch, which favours it:
+    a blend that wins against it wins in spite of that. `both_orders` says that the two were
+    compared in both orders; else they were scored in one question, in an order drawn by lot.
+    `win_share` counts a tie as half, `difference` is in points. The rest is what the blend
+    takes beyond the best source alone: for a job, and for each job that it wins beyond those
+    that it loses; None where there is none, or where a price is not known.
+    """
+
+    both_orders: bool
+    duel: DuelView
+    extra_cost_nanos: int | None
+    extra_cost_per_win_nanos: int | None
+    extra_latency_ms: int | None
+    extra_latency_per_win_ms: int | None

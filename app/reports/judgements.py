@@ -86,6 +86,7 @@ class Judgements:
     judged: int = 0
     marks: defaultdict[str, Marks] = field(default_factory=lambda: defaultdict(Marks))
     given: Counter[str] = field(default_factory=Counter)
+    unasked: Counter[str] = field(default_factory=Counter)
     decided_by: Counter[str] = field(default_factory=Counter)
     canaries: Counter[str] = field(default_factory=Counter)
     fooled: Counter[str] = field(default_factory=Counter)
@@ -104,6 +105,7 @@ class Judgements:
         self.pairs_missing += verdict.pairs_missing
         if verdict.decided_by is not None:
             self.decided_by[verdict.decided_by] += 1
+        self.unasked.update(verdict.unasked)
         self.given.update({given.judge for given in verdict.judges})
         for given in verdict.judges:
             self.by_judge.put((given.judge, given.label), row, given.score)
@@ -190,6 +192,7 @@ class _Verdict(msgspec.Struct, frozen=True):
     pairs_missing: int = 0
     canaries: list[_Canary] = []
     decided_by: str | None = None
+    unasked: list[str] = []
 
 
 _VERDICTS = msgspec.json.Decoder(_Verdict)

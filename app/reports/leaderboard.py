@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal
 
 import msgspec
 from sqlmodel import Session
@@ -14,9 +13,13 @@ from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.domain.states import CallState, Role
 from app.models import Batch
+from app.modes.blend_plan import answering, synthesis_label, synthesizer_of
 from app.modes.judge_prompt import SCORE_MAX
 from app.providers.registry import SIMULATED
-from app.reports.judged_views import EstimateView, JudgedView, LevelView
+from app.reports.blended import proof_of
+from app.reports.cascade import levels_of
+from app.reports.failures import failures
+from app.reports.judged_views import BlendProofView, EstimateView, JudgedView
 from app.reports.judgements import Judgements, Marks, judgements
 from app.reports.notes import notes_on
 from app.reports.owned import own_batch, plan_of
@@ -24,6 +27,7 @@ from app.reports.progress import cost_view, job_counts
 from app.reports.ranking import Place, Standing, places
 from app.reports.report_views import (
     ContestantView,
+    FailureView,
     JudgePanelist,
     ReportView,
     Stage,
@@ -31,6 +35,7 @@ from app.reports.report_views import (
 )
 from app.reports.tallies import (
     Used,
+    blend_latency_p50,
     calls_by_state,
     latencies_by_label,
     repairs_by_judge,
@@ -88,7 +93,9 @@ def lay_out(sums: "Sums") -> ReportView:
         wins=judged.wins if judged else None,
         tests=judged.tests if judged else [],
         trust=judged.trust if judged else None,
-        levels=_levels(sums),
+        levels=levels_of(sums.judges, sums.judged.decided_by, sums.used),
+        blend=_proof(sums, judged),
+        failures=sums.failures,
     )
     estimated = sum(one.estimated for one in sums.used.values())
     return notes_on(view, ending=batch.ending, cached=batch.calls_cached, estimated=estimated)
@@ -102,9 +109,11 @@ class Sums:
     plan: Plan
     states: dict[str, Counter[str]]
     used: dict[tuple[str, str], Used]
-    latencies: dict[str, tuple[int, int]]
+    latencies: dict[str, tuple[int, ...]]
     judged: Judgements
     repairs: dict[str, int]
+    blend_p50_ms: int | None
+    failures: list[FailureView]
 
     @classmethod
     def read(cls, session: Session, batch: Batch) -> "Sums":
@@ -119,7 +128,17 @@ class Sums:
             latencies=latencies_by_label(session, batch.id),
             judged=judgements(session, batch.id, texts) if is_judged else Judgements(),
             repairs=repairs_by_judge(session, batch.id) if is_judged else {},
+            blend_p50_ms=blend_latency_p50(session, batch.id) if plan.mode == "blend" else None,
+            failures=failures(session, batch.id),
         )
+
+    @property
+    def contestants(self) -> Sequence[Variant]:
+        """Who answers; of a blend that is judged, the blend too."""
+        if self.plan.mode != "blend":
+            return self.plan.variants
+        blend = msgspec.structs.replace(synthesizer_of(self.plan), label=synthesis_label(1))
+        return [*answering(self.plan), *([blend] if self.plan.judge else [])]
 
     @property
     def judges(self) -> Sequence[Variant]:
@@ -141,7 +160,7 @@ def _judged(sums: Sums) -> JudgedView | None:
         return None
     from app.reports.judged import judged_view  # noqa: PLC0415 - numpy, where it is needed
 
-    listed = [variant.label for variant in sums.plan.variants]
+    listed = [variant.label for variant in sums.contestants]
     labels = dict.fromkeys([*listed, *sums.judged.marks])
     return judged_view(sums.plan, sums.judged, list(labels))
 
@@ -149,13 +168,13 @@ def _judged(sums: Sums) -> JudgedView | None:
 def _leaderboard(sums: Sums, judged: JudgedView | None) -> list[ContestantView]:
     """Best mean first; where nothing is judged, who answered most."""
     standings = []
-    for variant in sums.plan.variants:
+    for variant in sums.contestants:
         scores = sums.marks_of(variant.label).scores
         standings.append(Standing(fsum(scores), len(scores)))
     placed = places(standings, sums.batch.jobs_total)
     rows = [
         _contestant(sums, variant, place)
-        for variant, place in zip(sums.plan.variants, placed, strict=True)
+        for variant, place in zip(sums.contestants, placed, strict=True)
     ]
     if judged is not None:
         rows = [msgspec.structs.replace(row, rating=judged.ratings.get(row.label)) for row in rows]
@@ -166,7 +185,7 @@ def _leaderboard(sums: Sums, judged: JudgedView | None) -> list[ContestantView]:
 def _contestant(sums: Sums, variant: Variant, place: Place) -> ContestantView:
     label, jobs = variant.label, sums.batch.jobs_total
     states, marks = sums.states.get(label, Counter()), sums.marks_of(label)
-    used = sums.used_as(Role.CANDIDATE, label)
+    used = sums.used.get((Role.CANDIDATE, label)) or sums.used_as(Role.SYNTHESIZER, label)
     answered = states[CallState.SUCCEEDED]
     refused, failed = states[CallState.REFUSED], states[CallState.FAILED]
     covered = len(marks.scores) if sums.judges else answered
@@ -216,8 +235,9 @@ def _panelist(sums: Sums, judge: Variant) -> JudgePanelist:
         model=str(judge.ref),
         simulated=_is_simulated(judge),
         verdicts=given,
-        # Whoever is on the panel is asked about every job that came to a verdict.
-        abstained=sums.judged.verdicts - given,
+        # Whoever is on the panel is asked about every job that came to a verdict, but for a
+        # cascade's that needed no more judges.
+        abstained=sums.judged.verdicts - given - sums.judged.unasked[judge.label],
         repaired=sums.repairs.get(judge.label, 0),
         cost_nanos=None if used.unpriced else used.cost_nanos,
         unpriced_answers=used.unpriced,
@@ -245,36 +265,11 @@ def _stage(sums: Sums, role: Role, name: Stage) -> StageCost:
     )
 
 
-def _levels(sums: Sums) -> list[LevelView]:
-    """What each level of a cascade decided and cost: checks, the first judge, the others."""
-    spec = sums.plan.judge
-    if spec is None or not sums.judged.decided_by:
-        return []
-    levels: list[tuple[Literal["checks", "judge", "panel"], Sequence[Variant]]] = [
-        ("checks", ()),
-        ("judge", spec.judges[:1]),
-        ("panel", spec.judges[1:]),
-    ]
-    return [
-        _level(
-            level,
-            sums.judged.decided_by[level],
-            [sums.used_as(Role.JUDGE, one.label) for one in judges],
-        )
-        for level, judges in levels
-    ]
-
-
-def _level(
-    level: Literal["checks", "judge", "panel"], decided: int, used: Sequence[Used]
-) -> LevelView:
-    unpriced = any(one.unpriced for one in used)
-    return LevelView(
-        level=level,
-        decided=decided,
-        answers=sum(one.answers for one in used),
-        cost_nanos=None if unpriced else sum(one.cost_nanos for one in used),
-    )
+def _proof(sums: Sums, judged: JudgedView | None) -> BlendProofView | None:
+    if judged is None or judged.duel is None:
+        return None
+    best = sums.latencies.get(judged.duel.best, (None, None))[0]
+    return proof_of(sums.plan, judged.duel, sums.used, (sums.blend_p50_ms, best))
 
 
 def _is_simulated(variant: Variant) -> bool:

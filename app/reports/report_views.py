@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from app.reports.judged_views import (
+    BlendProofView,
     EstimateView,
     LevelView,
     PairedTestView,
@@ -77,11 +78,20 @@ class StageCost(msgspec.Struct, frozen=True, kw_only=True):
     unpriced_answers: int
 
 
+class FailureView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many calls of a contestant brought no answer for one cause; a refusal is one, too."""
+
+    label: str
+    state: str
+    reason: str
+    calls: int
+
+
 class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     """The leaderboard of a batch, with what it cost and what to keep in mind, in plain words.
 
     `wins`, `tests` and `trust` are there where something was judged, `levels` where the
-    judging was a cascade.
+    judging was a cascade, `blend` where a blend was.
     """
 
     object: Literal["report"] = "report"
@@ -101,3 +111,5 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     tests: list[PairedTestView] = []
     trust: TrustView | None = None
     levels: list[LevelView] = []
+    blend: BlendProofView | None = None
+    failures: list[FailureView] = []

@@ -1,7 +1,7 @@
 """What a report adds up: counts, tokens, money and times by label, summed by the store."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from sqlmodel import Session, col
 
 from app.domain.states import Billed, CallState, Role
 from app.models import Call, Job, UsageRow
+from app.modes.blend_plan import WITHOUT
 
 _PERCENTILES = (50, 95)
 
@@ -28,7 +29,7 @@ class Used(NamedTuple):
 
 
 def calls_by_state(session: Session, batch_id: str) -> dict[str, Counter[str]]:
-    """How many candidate calls of each label are in each state."""
+    """How many calls of each label are in each state, but for those of judges."""
     rows = _run(session, calls_by_state_statement(batch_id))
     counts: dict[str, Counter[str]] = {}
     for label, state, count in rows:
@@ -37,13 +38,13 @@ def calls_by_state(session: Session, batch_id: str) -> dict[str, Counter[str]]:
 
 
 def calls_by_state_statement(batch_id: str) -> sa.Executable:
-    """Candidate calls by label and state."""
+    """Candidates' and synthesizers' calls by label and state."""
     label, state = col(Call.label), col(Call.state)
     return (
         sa.select(label, state, sa.func.count())
         .select_from(Job)
         .join(Call, col(Call.job_id) == Job.id)
-        .where(col(Job.batch_id) == batch_id, col(Call.role) == Role.CANDIDATE)
+        .where(col(Job.batch_id) == batch_id, col(Call.role) != Role.JUDGE)
         .group_by(label, state)
     )
 
@@ -75,17 +76,19 @@ def used_statement(batch_id: str) -> sa.Executable:
     )
 
 
-def latencies_by_label(session: Session, batch_id: str) -> dict[str, tuple[int, int]]:
-    """The 50th and 95th percentile of each contestant's latency: the nearest that occurred."""
+def latencies_by_label(
+    session: Session, batch_id: str, percents: Sequence[int] = _PERCENTILES
+) -> dict[str, tuple[int, ...]]:
+    """The percentiles of each contestant's latency, in milliseconds: the nearest that occurred."""
     found: defaultdict[str, dict[int, int]] = defaultdict(dict)
-    for label, latency_ms, place, count in _run(session, latencies_statement(batch_id)):
-        for percent in _PERCENTILES:
+    for label, latency_ms, place, count in _run(session, latencies_statement(batch_id, percents)):
+        for percent in percents:
             if place == _place(percent, count):
                 found[label][percent] = latency_ms
-    return {label: (ms[50], ms[95]) for label, ms in found.items()}
+    return {label: tuple(ms[percent] for percent in percents) for label, ms in found.items()}
 
 
-def latencies_statement(batch_id: str) -> sa.Executable:
+def latencies_statement(batch_id: str, percents: Sequence[int] = _PERCENTILES) -> sa.Executable:
     """Of each contestant's latencies in rising order, those that are its percentiles.
 
     An earlier answer took no time, which says nothing about its model.
@@ -102,13 +105,40 @@ def latencies_statement(batch_id: str) -> sa.Executable:
         .where(col(UsageRow.billed) != Billed.CACHED)
         .subquery()
     )
-    wanted = [ordered.c.place == _place(percent, ordered.c.total) for percent in _PERCENTILES]
+    wanted = [ordered.c.place == _place(percent, ordered.c.total) for percent in percents]
     return sa.select(ordered).where(sa.or_(*wanted))
 
 
 def _place(percent: int, count: Any) -> Any:
     """The nearest rank, from 1, rounded up; of a number or of a column."""
     return (count * percent + 99) // 100
+
+
+def blend_latency_p50(session: Session, batch_id: str) -> int | None:
+    """The median of how long the rounds of a blend took, from its first answer to its synthesis."""
+    found = sorted(int(took) for (took,) in _run(session, blend_latencies_statement(batch_id)))
+    return found[_place(50, len(found)) - 1] if found else None
+
+
+def blend_latencies_statement(batch_id: str) -> sa.Executable:
+    """For each job, the slowest call of each round that made its blend, added up.
+
+    Earlier answers took no time, and syntheses without one of the answers are none of it.
+    """
+    rounds = (
+        sa.select(
+            col(Call.job_id).label("job_id"),
+            sa.func.max(col(UsageRow.latency_ms)).label("latency_ms"),
+        )
+        .select_from(UsageRow)
+        .join(Call, col(Call.id) == UsageRow.call_id)
+        .where(col(UsageRow.batch_id) == batch_id, col(UsageRow.role) != Role.JUDGE)
+        .where(col(UsageRow.billed) != Billed.CACHED)
+        .where(col(UsageRow.label).not_like(f"{WITHOUT}%"))
+        .group_by(col(Call.job_id), col(Call.round))
+        .subquery()
+    )
+    return sa.select(sa.func.sum(rounds.c.latency_ms)).group_by(rounds.c.job_id)
 
 
 def repairs_by_judge(session: Session, batch_id: str) -> dict[str, int]:

@@ -58,7 +58,6 @@ class System:
         self._servers = servers
         self.provider = servers.provider
         self.workers: list[Child] = []
-        self.environment: Mapping[str, str] = {}  # what its processes are started with
 
     def new_account(self, name: str) -> str:
         """An account with a key for the provider; its calls are noted under that name."""

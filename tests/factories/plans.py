@@ -59,11 +59,12 @@ def make_judge_plan(
     judges: Sequence[str | Variant] = ("jury/one",),
     criteria: Sequence[str] = (),
     allow_self: bool = False,
+    **spec: Any,
 ) -> Plan:
     """A judged plan; two contestants unless told."""
     panel = [make_variant(judge) if isinstance(judge, str) else judge for judge in judges]
-    spec = JudgeSpec(tuple(panel), tuple(criteria), allow_self)
-    return make_plan("judge", *(models or ("acme/a", "acme/b")), judge=spec)
+    judge = JudgeSpec(tuple(panel), tuple(criteria), allow_self, **spec)
+    return make_plan("judge", *(models or ("acme/a", "acme/b")), judge=judge)
 
 
 def make_blend_plan(
@@ -135,6 +136,15 @@ def make_verdict(
             "overall": overall,
         }
     )
+
+
+def make_preference(call: PlannedCall, scores: Mapping[str, float]) -> str:
+    """A judge's answer of two: the one with the higher score, by label."""
+    ids = {label: key for key, label in (call.meta or {})["contestants"].items()}
+    one, other = (call.meta or {})["pair"]
+    better = one if scores[one] > scores[other] else other
+    winner = "tie" if scores[one] == scores[other] else ids[better]
+    return json.dumps({"reasoning": f"{ids[one]} against {ids[other]}.", "winner": winner})
 
 
 def play(mode: Mode, job: JobView, answer: Answer) -> tuple[list[Round], Outcome]:

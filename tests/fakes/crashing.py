@@ -12,7 +12,7 @@ from tests.fakes.provider import FakeProvider
 from tests.fakes.story import ENDS, Stage, Teller, die
 from tests.fakes.webhooks import FakeReceiver
 
-DIES_WITHIN_S = 90
+DIES_WITHIN_S = 300
 # A server of forks: it has no threads that a fork could catch in the middle of something.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([die.__module__])

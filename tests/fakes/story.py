@@ -51,11 +51,41 @@ ENDS = {
     "parked": {"completed", "failed"},
     "again": {"completed", "failed"},
 }
-#: Commits of what is no part of a system's life, and where they are tried.
-ELSEWHERE = {
-    Commit.RESTORE: "tests/integration/test_backup.py",
-    Commit.ROTATED: "one line of the audit log, with nothing before or after it",
-}
+#: What the story passes: every commit of the engine's. What an operator or a client does by one
+#: transaction, with nothing before or after it that could be left half done, is no part of it.
+PASSED = (
+    Commit.ACCOUNT,
+    Commit.PLATFORM_LANES,
+    Commit.PROVIDER_KEY,
+    Commit.PROVIDER_KEY_DELETED,
+    Commit.ROTATE,
+    Commit.GRANT,
+    Commit.UPLOAD,
+    Commit.SUBMIT,
+    Commit.CANCEL,
+    Commit.PAUSE,
+    Commit.RESUME,
+    Commit.PLAN,
+    Commit.CLAIM,
+    Commit.BUDGET,
+    Commit.REST,
+    Commit.WAIT,
+    Commit.PARK,
+    Commit.RECORD,
+    Commit.ADVANCE,
+    Commit.FINALIZE,
+    Commit.CLOSE,
+    Commit.DELIVERY_CLAIM,
+    Commit.DELIVERY_RECORD,
+    Commit.LEASE,
+    Commit.RENEW,
+    Commit.LEASE_END,
+    Commit.WORKER_FORGOTTEN,
+    Commit.EXPIRE,
+    Commit.CLOSE_OPEN,
+    Commit.CLOSE_WAITING,
+    Commit.FORGET_KEYS,
+)
 CREDIT = "openai/gpt-4o-mini"
 OWN = "custom:own/one"
 PARKED = "custom:parked"

@@ -2,18 +2,12 @@
 
 import pytest
 
-from app.domain.commits import Commit
 from tests.fakes.crashing import die_and_go_on
 from tests.fakes.provider import FakeProvider
-from tests.fakes.story import ELSEWHERE, Stage
+from tests.fakes.story import PASSED, Stage
 from tests.fakes.webhooks import FakeReceiver
 
-POINTS = [
-    f"{commit}.{side}"
-    for commit in Commit
-    if commit not in ELSEWHERE
-    for side in ("before", "after")
-]
+POINTS = [f"{commit}.{side}" for commit in PASSED for side in ("before", "after")]
 #: Commits that come again: a later round, a later window, another delivery.
 LATER = [
     "record.after@3",

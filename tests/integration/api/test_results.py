@@ -168,7 +168,24 @@ def test_the_report_ranks_the_models(api: Api) -> None:
 
 
 @on_sqlite
-def test_the_report_as_a_page_is_refused_as_not_supported_yet(api: Api) -> None:
-    batch = api.submit("a")
+def test_the_report_is_written_for_a_pull_request_and_for_a_spreadsheet(api: Api) -> None:
+    path = f"/v1/batches/{api.finished(*'abcdefgh', **JUDGED)['id']}/report"
+    page, table = api.get(f"{path}?format=md"), api.get(f"{path}?format=csv")
+    assert page.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert "`simulated/gold` has the best mean score" in page.text
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    labels = [row["label"] for row in csv.DictReader(io.StringIO(table.text))]
+    assert labels == ["simulated/gold", "simulated/tin"]
+
+
+def test_the_report_is_a_page_with_the_answers_and_how_to_repeat_it(api: Api) -> None:
+    batch = api.finished(*"abcdefgh", **JUDGED)
     answer = api.get(f"/v1/batches/{batch['id']}/report?format=html")
-    assert "not supported yet" in refused(answer, 422, "format")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    page = answer.text
+    assert "simulated/gold has the best mean score" in page
+    assert page.count("points apart</h3>") == 5
+    assert "user: " in page
+    assert "SHA-256 of the prompts" in page
+    assert page.count("data:image/svg+xml;base64,") == 6

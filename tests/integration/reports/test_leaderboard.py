@@ -152,6 +152,20 @@ def test_what_was_never_asked_is_missing_and_what_was_declined_is_refused(
     assert (second.answered, second.refused, second.failed, second.missing) == (0, 0, 0, 2)
 
 
+def test_failures_are_counted_by_cause_the_most_first(store: Store, account: Account) -> None:
+    with store.transaction() as tx:
+        batch = make_batch(tx, account, make_plan("compare", A, B))
+        for reason in ("timeout", "rate_limited", "rate_limited"):
+            job = make_job(tx, batch)
+            make_call(tx, job, A, state="failed", reason=reason)
+            make_call(tx, job, B)
+    found = report_of(store, account, batch).failures
+    assert [(one.label, one.reason, one.calls) for one in found] == [
+        (A, "rate_limited", 2),
+        (A, "timeout", 1),
+    ]
+
+
 def test_what_is_not_judged_is_ordered_by_answers(store: Store, account: Account) -> None:
     with store.transaction() as tx:
         batch = make_batch(tx, account, make_plan("compare", A, B))

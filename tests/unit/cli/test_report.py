@@ -1,8 +1,10 @@
 """A report reads as a leaderboard with costs, and what is not known is not nothing."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from api.cli.failure import ExitCode
@@ -103,3 +105,48 @@ def test_programs_get_the_report_as_it_is(
     api.answer("GET /v1/batches/batch_1/report", report(entry("a/b")))
     assert overnight("report", "batch_1", "--json") == ExitCode.DONE
     assert json.loads(capsys.readouterr().out) == report(entry("a/b"))
+
+
+def test_a_written_report_is_printed_or_kept_as_the_api_wrote_it(
+    overnight: Overnight, api: FakeApi, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    api.answer("GET /v1/batches/batch_1/report", httpx.Response(200, text="### nightly\n"))
+    assert overnight("report", "batch_1", "--format", "md") == ExitCode.DONE
+    assert capsys.readouterr().out == "### nightly\n"
+    assert api.journal[-1].url.params["format"] == "md"
+    kept = tmp_path / "report.md"
+    assert overnight("report", "batch_1", "--format", "md", "-o", str(kept)) == ExitCode.DONE
+    assert kept.read_text() == "### nightly\n"
+
+
+def test_a_format_that_is_none_is_refused(overnight: Overnight, api: FakeApi) -> None:
+    assert overnight("report", "batch_1", "--format", "docx") == ExitCode.USAGE
+    assert api.journal == []
+
+
+def test_a_page_is_kept_and_opened(
+    overnight: Overnight, api: FakeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("api.cli.written.webbrowser.open", lambda url: not opened.append(url))
+    api.answer("GET /v1/batches/batch_1/report", httpx.Response(200, text="<!doctype html>"))
+    page = tmp_path / "report.html"
+    assert overnight("report", "batch_1", "--open", "-o", str(page)) == ExitCode.DONE
+    assert api.journal[-1].url.params["format"] == "html"
+    assert opened == [page.as_uri()]
+    assert page.read_text() == "<!doctype html>"
+
+
+def test_a_rating_is_shown_with_how_far_its_interval_reaches(capsys: pytest.CaptureFixture[str]):
+    rating = {"value": 1092.27, "low": 1021.58, "high": 1162.96}
+    show_report(report(entry("good", rating=rating), entry("unrated", rating=None)))
+    assert "1092 ± 71" in capsys.readouterr().out
+
+
+def test_a_blend_is_shown_against_the_best_of_its_sources(capsys: pytest.CaptureFixture[str]):
+    share = {"value": 0.7, "low": 0.52, "high": 0.84, "prompts": 30}
+    duel = {"best": "acme/a", "wins": 18, "ties": 6, "losses": 6, "win_share": share}
+    proof = {"duel": duel, "extra_cost_per_win_nanos": 4_000_000}
+    show_report(report(entry("synthesis"), blend=proof))
+    shown = capsys.readouterr().out
+    assert "18 won, 6 tied, 6 lost (95 %: 52-84 % of wins); $0.004 more" in shown

@@ -8,10 +8,12 @@ from app.domain.errors import InvalidRequestError
 from app.domain.plan import BlendSpec, JudgeSpec, Outcome, Plan, PlannedCall, Round
 from app.domain.states import CallState, Role
 from app.modes.blend import Blend
+from app.pipeline.rehearsal import rehearse
 from tests.factories.plans import (
     Said,
     make_blend_plan,
     make_job,
+    make_preference,
     make_variant,
     make_verdict,
     play,
@@ -113,3 +115,57 @@ def test_judges_are_counted_beforehand_with_all_they_read():
         ("jury/two", 5),
     ]
     assert plan.blend == BlendSpec()
+
+
+PAIRWISE = JudgeSpec((make_variant("jury/one"),), scoring="pairwise")
+
+
+def test_pairs_are_of_the_blend_and_each_answer_in_both_orders():
+    def answer(call: PlannedCall) -> Said:
+        if call.role is Role.JUDGE:
+            return make_preference(call, SCORES)
+        return f"I am {call.label}."
+
+    plan = make_blend_plan(judge=PAIRWISE)
+    rounds, outcome = play(BLEND, make_job(plan), answer)
+    asked = {tuple(call.meta["pair"]) for call in rounds[-1].calls}
+    others = {"acme/a", "acme/b", "acme/c"}
+    assert asked == {("synthesis", one) for one in others} | {(one, "synthesis") for one in others}
+    assert outcome.verdict.winner == "synthesis"
+    assert len(rehearse(plan, make_job(plan).prompt, lambda _: 9)) == sum(
+        len(round_.calls) for round_ in rounds
+    )
+
+
+def test_the_blend_is_made_again_without_each_answer_and_judged_beside_itself():
+    without = {f"synthesis/without/acme/{one}": 7 for one in "abc"}
+
+    def answer(call: PlannedCall) -> Said:
+        if call.role is not Role.JUDGE:
+            return f"I am {call.label}."
+        labels = call.meta["contestants"].values()
+        return make_verdict(call, {label: (SCORES | without)[label] for label in labels})
+
+    plan = make_blend_plan(judge=PANEL, contribution=True)
+    rounds, outcome = play(BLEND, make_job(plan), answer)
+    assert [call.label for call in rounds[2].calls] == list(without)
+    for call, left_out in zip(rounds[2].calls, "abc", strict=True):
+        text = "".join(message.text for message in call.messages)
+        assert f"I am acme/{left_out}." not in text
+        assert text.count("I am acme/") == 2
+    assert {score.label for score in outcome.verdict.scores} == {*SCORES, *without}
+    assert outcome.synthesis.candidates == ["acme/a", "acme/b", "acme/c"]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        make_blend_plan(contribution=True),
+        make_blend_plan("acme/a", "acme/b", judge=PANEL, contribution=True),
+        make_blend_plan(strategy="chain", judge=PANEL, contribution=True),
+    ],
+)
+def test_i15_what_each_answer_brought_cannot_always_be_told(plan: Plan):
+    with pytest.raises(InvalidRequestError) as refused:
+        BLEND.check(plan)
+    assert refused.value.param == "blend.contribution"

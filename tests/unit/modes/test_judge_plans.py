@@ -5,7 +5,7 @@ import pytest
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan, PlannedCall, Round
 from app.modes.judge import Judge
-from app.modes.judge_round import MAX_TOKENS_DEFAULT
+from app.modes.judge_plan import MAX_TOKENS_DEFAULT
 from tests.factories.plans import make_job, make_judge_plan, make_results, make_variant
 
 JUDGE = Judge()
@@ -57,7 +57,7 @@ def test_later_calls_count_each_judge_twice_and_what_it_reads():
         (make_judge_plan("acme/a"), "models"),
         (make_judge_plan(*(f"acme/m{number}" for number in range(17))), "models"),
         (make_judge_plan(judges=()), "judge.judges"),
-        (make_judge_plan(judges=[f"jury/{number}" for number in range(8)]), "judge.judges"),
+        (make_judge_plan(judges=[f"jury/{number}" for number in range(33)]), "judge.judges"),
         (make_judge_plan(judges=("jury/one", "jury/one")), "judge.judges[1]"),
         (make_judge_plan(judges=("acme/a",)), "judge.judges[0]"),
         (

@@ -1,0 +1,153 @@
+"""Reports as they come out, without a store."""
+
+from typing import Any
+
+import msgspec
+
+from app.reports.judged_views import EstimateView, PairedTestView, RatingView, WinsView
+from app.reports.report_views import (
+    ContestantView,
+    FailureView,
+    JudgePanelist,
+    ReportView,
+    StageCost,
+)
+from app.reports.views import CostView, JobCounts
+
+
+def make_estimate(value: float, reach: float = 0.5, prompts: int = 40) -> EstimateView:
+    """A number with its interval."""
+    return EstimateView(value=value, low=value - reach, high=value + reach, prompts=prompts)
+
+
+def make_row(label: str, rank: int | None = 1, score: float = 7.0, **values: Any) -> ContestantView:
+    """A contestant with a score and a rating."""
+    row = ContestantView(
+        rank=rank,
+        label=label,
+        model="acme/a",
+        simulated=False,
+        answered=40,
+        refused=0,
+        failed=0,
+        missing=0,
+        coverage=1.0,
+        score=make_estimate(score),
+        win_share=make_estimate(0.5, 0.1),
+        undecided=False,
+        self_judged=False,
+        addresses_judge=0,
+        latency_p50_ms=800,
+        latency_p95_ms=2100,
+        input_tokens=1200,
+        output_tokens=34000,
+        cost_nanos=5_000_000,
+        cost_per_answer_nanos=125_000,
+        unpriced_answers=0,
+        rating=make_rating(1000 + 40 * score),
+    )
+    return msgspec.structs.replace(row, **values)
+
+
+def make_rating(value: float) -> RatingView:
+    """A rating with its intervals."""
+    return RatingView(
+        value=value,
+        low=value - 40,
+        high=value + 40,
+        bootstrap_low=value - 45,
+        bootstrap_high=value + 45,
+        theta=0.1,
+        error=0.05,
+        comparisons=40,
+        group=1,
+        regularised=False,
+    )
+
+
+def make_test(first: str, second: str, difference: float, **values: Any) -> PairedTestView:
+    """A test of two contestants that finds the first better."""
+    test = PairedTestView(
+        first=first,
+        second=second,
+        prompts=40,
+        margin=0.5,
+        difference=difference,
+        low=difference - 0.3,
+        high=difference + 0.3,
+        p=0.001,
+        p_adjusted=0.002,
+        p_equivalent=0.9,
+        p_equivalent_adjusted=0.9,
+        finding="better",
+    )
+    return msgspec.structs.replace(test, **values)
+
+
+def make_report(*rows: ContestantView, **values: Any) -> ReportView:
+    """A closed, judged batch of forty jobs; two contestants unless told."""
+    board = list(rows or (make_row("acme/a", 1, 8.0), make_row("acme/b", 2, 7.0)))
+    labels = [row.label for row in board]
+    view = ReportView(
+        batch_id="batch_1",
+        name="nightly",
+        mode="judge",
+        state="completed",
+        simulated=False,
+        jobs=JobCounts(
+            total=40, queued=0, running=0, succeeded=40, failed=0, cancelled=0, expired=0
+        ),
+        judged=40,
+        leaderboard=board,
+        judges=[make_judge("jury/one")],
+        costs=[
+            StageCost(stage="candidates", answers=80, cost_nanos=10_000_000, unpriced_answers=0)
+        ],
+        cost=make_cost(),
+        notes=[],
+        wins=WinsView(
+            labels=labels,
+            shares=[[None if a == b else 0.5 for b in labels] for a in labels],
+            comparisons=[[0 if a == b else 40 for b in labels] for a in labels],
+        ),
+        tests=[
+            make_test(one, other, 1.0)
+            for place, one in enumerate(labels)
+            for other in labels[place + 1 :]
+        ],
+    )
+    return msgspec.structs.replace(view, **values)
+
+
+def make_judge(label: str) -> JudgePanelist:
+    """A judge that gave every verdict."""
+    return JudgePanelist(
+        label=label,
+        model=label,
+        simulated=False,
+        verdicts=40,
+        abstained=0,
+        repaired=1,
+        cost_nanos=7,
+        unpriced_answers=0,
+    )
+
+
+def make_failure(label: str, reason: str, calls: int = 3) -> FailureView:
+    """Some calls that failed alike."""
+    return FailureView(label=label, state="failed", reason=reason, calls=calls)
+
+
+def make_cost(**values: Any) -> CostView:
+    """A batch's money."""
+    cost = CostView(
+        spent_nanos=10_000_000,
+        spent_usd="0.01",
+        reserved_nanos=0,
+        cap_nanos=None,
+        overrun_nanos=0,
+        unpriced_calls=0,
+        unknown_attempts=0,
+        possible_duplicate_nanos=0,
+    )
+    return msgspec.structs.replace(cost, **values)
