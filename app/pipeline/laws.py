@@ -89,7 +89,7 @@ _LAWS = {
     (7, "every closed batch has said so"): """
         SELECT batch.id FROM batch LEFT JOIN event
           ON event.batch_id = batch.id AND event.type = 'batch.' || batch.state
-        WHERE batch.closed_at IS NOT NULL AND event.id IS NULL""",
+        WHERE batch.closed_at IS NOT NULL AND event.id IS NULL AND NOT batch.interactive""",
 }
 _LOST = """
 SELECT call.id FROM call LEFT JOIN worker ON worker.id = call.worker_id

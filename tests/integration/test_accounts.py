@@ -194,7 +194,7 @@ def test_the_last_use_is_kept_to_the_minute(store: Store, api_key: NewApiKey) ->
 def test_that_the_store_is_too_busy_to_note_a_use_is_no_error(
     store: Store, api_key: NewApiKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def busy() -> None:
+    def busy(_commit: object) -> None:
         raise UnavailableError
 
     monkeypatch.setattr(store, "transaction", busy)

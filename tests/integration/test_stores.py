@@ -23,13 +23,13 @@ def test_a_store_is_not_shared_between_tests(store: Store, turn: int) -> None:
         connection.execute(sa.text("CREATE TABLE left_behind (turn integer)"))
 
 
-COLUMNS = ("id", "host", "pid", "version", "started_at", "lease_until")
+COLUMNS = ("id", "host", "pid", "version", "started_at", "lease_until", "writer_lag_ms")
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891000, tzinfo=UTC)
 
 
 def workers(count: int) -> Iterator[tuple[object, ...]]:
     for number in range(count):
-        yield (f"wrk_{number:03}", f"host '{number}' \u2028 \\", number, "1", NOW, NOW)
+        yield (f"wrk_{number:03}", f"host '{number}' \u2028 \\", number, "1", NOW, NOW, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 63, 64, 65, 200])

@@ -12,7 +12,7 @@ from app.models import Job, Purge
 from tests.integration.api.conftest import Api, submission
 
 #: What stands in a path and names no single thing of an account's.
-WORDS = {"provider": "openai"}
+WORDS = {"model": "simulated/gold", "provider": "openai"}
 _OPENAI_HOOK = "/openai/v1/webhook_endpoints/{endpoint_id}"
 _FORM: dict[str, Any] = {"files": {"file": ("x.jsonl", b'{"prompt": "a"}')}}
 #: Bodies that get past the door, so that it is the id that is refused.
@@ -83,7 +83,14 @@ def _webhook(api: Api) -> dict[str, str]:
 
 
 def _batch(api: Api) -> dict[str, str]:
-    batch = api.finished("a")
+    """A batch that came in through OpenAI's door, which shows no other; ours shows it, too."""
+    body = b'{"model":"simulated/gold","messages":[{"role":"user","content":"a"}]}'
+    line = b'{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":%s}' % body
+    files = {"file": ("x.jsonl", line)}
+    file = api.post("/openai/v1/files", files=files, data={"purpose": "batch"}).json()
+    asked = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions"}
+    batch = api.post("/openai/v1/batches", json=asked | {"completion_window": "24h"}).json()
+    api.engine.drain()
     with api.engine.store.read() as session:
         found = session.exec(select(Job.id).where(Job.batch_id == batch["id"])).one()
     return {"batch_id": batch["id"], "job_id": found}

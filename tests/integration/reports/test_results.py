@@ -51,9 +51,11 @@ def test_a_line_is_written_byte_for_byte_as_documented(store: Store, account: Ac
         '"reasoning_tokens":0,"estimated":false},"cost_nanos":412000,"billed":"byok",'
         '"latency_ms":500,"attempts":1,"unknown_attempts":0,"cached":false,"error":null}],"verdict":'
         '{"winner":"simulated/a","scores":[{"label":"simulated/a","score":9.0,"rank":1,'
-        '"reasoning":"","self_judged":false,"addresses_judge":false}],"overall":"","abstained":0,'
+        '"reasoning":"","self_judged":false,"addresses_judge":false,"median":null,"spread":null,'
+        '"chars":null,"checks":null}],"overall":"","abstained":0,'
         '"judges":[{"judge":"simulated/judge","label":"simulated/a","score":9.0,"reasoning":"",'
-        '"criteria":null}]},"synthesis":null,"route":null,"cost_nanos":412000,"error":null,'
+        '"criteria":null}],"pairs":[],"pairs_missing":0,"canaries":[],"decided_by":null,'
+        '"unasked":[]},"synthesis":null,"route":null,"cost_nanos":412000,"error":null,'
         '"note":null}\n'
     )
 
