@@ -15,9 +15,10 @@ SELECT 1 FROM backlog WHERE lane_id = :lane AND model = :model AND batch_id = :b
 _DROP_BACKLOG = """
 DELETE FROM backlog WHERE lane_id = :lane AND model = :model AND batch_id = :batch
 """
+#: Where another worker took the last of them just now, the row stays as it is, in vain.
 _SET_BACKLOG = """
-UPDATE backlog SET due_at = (SELECT MIN(due_at) FROM call WHERE lane_id = :lane AND model = :model
-                             AND batch_id = :batch AND state = 'queued'),
+UPDATE backlog SET due_at = COALESCE((SELECT MIN(due_at) FROM call WHERE lane_id = :lane
+  AND model = :model AND batch_id = :batch AND state = 'queued'), due_at),
   wait_reason = (SELECT wait_reason FROM call WHERE lane_id = :lane AND model = :model
                  AND batch_id = :batch AND state = 'queued' ORDER BY due_at LIMIT 1)
 WHERE lane_id = :lane AND model = :model AND batch_id = :batch
