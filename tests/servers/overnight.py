@@ -17,7 +17,7 @@ import psutil
 from tests.servers.processes import Child, ServerError, family_of, has_ended, wait_for
 
 START_MAX_S = 120.0
-END_MAX_S = 30.0
+END_MAX_S = 60.0
 _ADDRESS = re.compile(r"listens on (http://\S+)")
 #: What of the environment would reach another system.
 _NOT_OURS = (
