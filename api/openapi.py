@@ -110,6 +110,9 @@ def _described(app: FastAPI) -> dict[str, Any]:
     _, shapes = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
     schemas.update(shapes)
     schemas.update(_submission())
+    for one in found["paths"]["/v1/batches"]["get"]["parameters"]:
+        if one["name"] == "metadata":
+            one |= {"style": "deepObject", "explode": True}
     upload = found["paths"]["/v1/files"]["post"]
     upload["requestBody"] = {
         "required": True,

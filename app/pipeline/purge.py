@@ -25,6 +25,7 @@ from app.models import (
     Account,
     ApiKey,
     Batch,
+    BatchMetadata,
     BatchSpec,
     Delivery,
     Endpoint,
@@ -32,6 +33,7 @@ from app.models import (
     IdempotencyKey,
     InputFile,
     Lane,
+    OpenAIBatch,
     ProviderKey,
     Purge,
     TextKey,
@@ -241,7 +243,8 @@ def _delete_batches(tx: Tx, purge: Purge) -> Counter[str] | None:
         return None
     purge.batch_id = batch.id
     tx.run(sa.delete(TextKey).where(col(TextKey.batch_id) == batch.id))
-    tx.run(sa.delete(BatchSpec).where(col(BatchSpec.batch_id) == batch.id))
+    for table in (BatchSpec, BatchMetadata, OpenAIBatch):
+        tx.run(sa.delete(table).where(col(table.batch_id) == batch.id))
     tx.delete(batch)
     return Counter(batches=1)
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import structs
 from sqlalchemy import Select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
@@ -159,6 +160,10 @@ class Lines:
             self._line(texts.job(job), calls[job.id], verdicts.get(job.id), how.get(job.id))
             for job in jobs
         ]
+
+    def open(self, job: JobRow) -> ResultLine:
+        """The line of a job that is not closed, without what it has so far."""
+        return structs.replace(self._line(job, (), None, None), cost_nanos=None)
 
     def _line(
         self,
