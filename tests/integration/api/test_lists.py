@@ -1,6 +1,7 @@
 """Batches found again by what they are called, how they are, and what was noted on them."""
 
 import pytest
+from sqlmodel import select
 
 from app.models import BatchMetadata
 from tests.integration.api.conftest import Api, on_sqlite, refused
@@ -101,4 +102,4 @@ def test_openai_s_batches_are_found_too_and_what_is_purged_is_not(api: Api) -> N
     api.engine.drain()
     assert found(api, "metadata[team]=search") == []
     with api.engine.store.read() as session:
-        assert session.query(BatchMetadata).count() == 0
+        assert session.exec(select(BatchMetadata)).all() == []

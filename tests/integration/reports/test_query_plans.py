@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, select
 
 from app.db import Store, Tx
-from app.models import Account, Batch, Job
+from app.models import Account, Batch, BatchMetadata, Job
 from app.reports.jobs import job_view
 from app.reports.leaderboard import report
 from app.reports.progress import Narrowed, batch_view, list_batches
@@ -92,6 +92,9 @@ def batch_id(store: Store, account: Account) -> str:
     batch_id = make_big_batch(store, account, 50)
     with store.transaction() as tx:
         _make_queue(tx, others)
+        for number in range(200):
+            about = {"account_id": others.id, "name": "a", "value": f"{number}"}
+            tx.add(BatchMetadata(**about, batch_id=f"batch_{number}"))
         batch = tx.get_one(Batch, batch_id)
         batch.retry_of, batch.state, batch.cap_nanos, batch.jobs_succeeded = (
             retried, "running", 1, 41,
