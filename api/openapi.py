@@ -90,6 +90,17 @@ _FORM = {
 }
 
 
+_EXAMPLE = {
+    "name": "nightly",
+    "mode": "compare",
+    "models": ["simulated/gold", {"model": "simulated/tin", "params": {"temperature": 0.2}}],
+    "params": {"max_tokens": 64},
+    "jobs": [{"custom_id": "sky", "prompt": "Why is the sky blue?"}],
+    "budget_usd": 1,
+    "metadata": {"team": "search"},
+}
+
+
 def install(app: FastAPI) -> None:
     """Have `/openapi.json` answer with the whole description, made once."""
 
@@ -130,4 +141,5 @@ def _submission() -> dict[str, Any]:
         "minItems": 1,
         "items": {"$ref": _REF.format(name="JobLine")},
     }
+    schema["examples"] = [_EXAMPLE]
     return {**definitions, "BatchSubmission": schema}

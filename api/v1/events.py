@@ -14,14 +14,23 @@ from app.reports.views import BatchView
 
 router = APIRouter(prefix="/v1/batches/{batch_id}", tags=["batches"])
 
-_EVENTS = (
-    "Events of type `batch`: `data` is the batch as `GET /v1/batches/{batch_id}` shows it, and "
-    "`id` its version. A line that begins with a colon says nothing."
-)
-_TOLD: dict[str, Any] = answers(BatchView)
-_TOLD["responses"][200]["content"] = {
-    "text/event-stream": {"schema": {"type": "string", "description": _EVENTS}}
+#: One event, as OpenAPI 3.2 has them.
+_EVENT = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "The version of the batch."},
+        "event": {"const": "batch"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/BatchView"},
+        },
+        "retry": {"type": "integer", "description": "In ms; with the first event."},
+    },
 }
+_TOLD: dict[str, Any] = answers(BatchView)
+_TOLD["responses"][200]["content"] = {"text/event-stream": {"schema": _EVENT}}
 _TOLD["responses"][204] = {"description": "It is closed, and Last-Event-ID names its last version"}
 
 

@@ -14,13 +14,14 @@ from api.deps import BatchId, Reader, WithServices
 from api.v1.queries import Query
 from api.views import ResultPage
 from app.domain.errors import InvalidRequestError
+from app.domain.ids import PLACES_MAX
 from app.pipeline.services import Services
 from app.reports.results import Selection, result_page, stream_results
 from app.reports.snapshots import Snapshot, snapshot_of
 
 router = APIRouter(prefix="/v1/batches/{batch_id}", tags=["results"])
 
-POSITION_MAX = 2**31 - 1
+POSITION_MAX = PLACES_MAX - 2  # what comes after it has a place, too
 PAGE_MAX = 1000
 VERSION = version("overnight")
 _TAG_CHARS = 32

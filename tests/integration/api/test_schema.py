@@ -42,7 +42,7 @@ PARTS = {
         "GET /v1/models 200",
         "GET /v1/usage 200",
         "GET /v1/webhooks/{endpoint_id} 200",
-        "POST /v1/api-keys 201",
+        "PUT /v1/settings/prices 200",
         "PUT /v1/settings/privacy 200",
     },
 }
@@ -83,12 +83,14 @@ def made(api: Api) -> dict[str, str]:
     batch = api.finished("Why?", name="nightly", metadata={"team": "search"})
     (line,) = api.get(f"/v1/batches/{batch['id']}/results").json()["data"]
     file = api.post("/v1/files", files={"file": ("a.jsonl", b'{"prompt":"Why?"}')}).json()
+    key = api.post("/v1/api-keys", json={"name": "spare", "scopes": ["read"]}).json()
     hook = api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook"}).json()
     return {
         "batch_id": batch["id"],
         "job_id": line["job_id"],
         "file_id": file["id"],
         "endpoint_id": hook["id"],
+        "api_key_id": key["key"]["id"],  # or it would find and delete the one it asks with
     }
 
 
