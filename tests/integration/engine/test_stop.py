@@ -103,11 +103,37 @@ def test_what_fails_after_the_first_calls_stops_nothing(engine: Engine) -> None:
     assert (batch.first_left, batch.first_failed) == (0, 0)
 
 
+def test_no_more_are_in_flight_than_first_calls_are_to_come(engine: Engine) -> None:
+    batch_id = engine.submit(prompts(80), stop_if_failed_percent=10, params=QUICK)
+    engine.follow(*engine.queue.hints.popleft())
+    first = engine.claim(wanted=30)
+    assert (len(first), len(engine.claim(wanted=60)), len(engine.claim(wanted=1))) == (30, 20, 0)
+    record(engine.services, [no(engine, one) for one in first[:5]])
+    assert engine.claim(wanted=60) == []
+    record(engine.services, [no(engine, first[5])])
+    batch = ended(engine, batch_id)
+    assert (batch.ending, batch.first_left, batch.first_failed) == ("too_many_failed", 44, 6)
+
+
+def test_once_the_first_calls_have_ended_well_all_others_go_at_once(engine: Engine) -> None:
+    engine.submit(prompts(80), stop_if_failed_percent=10, params=QUICK)
+    engine.follow(*engine.queue.hints.popleft())
+    record(engine.services, [yes(one) for one in engine.claim(wanted=80)])
+    assert len(engine.claim(wanted=80)) == 30
+
+
+def count_from_now(engine: Engine, batch_id: str, percent: int) -> None:
+    """Let a batch count its first calls though more than those are in flight."""
+    with engine.store.transaction() as tx:
+        batch = batch_of(tx, batch_id)
+        batch.stop_if_failed_percent, batch.first_left = percent, 50
+
+
 def test_of_a_group_that_passes_the_fiftieth_only_the_first_count(engine: Engine) -> None:
-    batch_id = engine.submit(prompts(60), stop_if_failed_percent=2, params=QUICK)
+    batch_id = engine.submit(prompts(60), params=QUICK)
     engine.follow(*engine.queue.hints.popleft())
     calls = engine.claim(wanted=60)
-    assert len(calls) == 60
+    count_from_now(engine, batch_id, percent=2)
     # In the order in which they came in, which is not that of their ids.
     came = [yes(one) for one in calls[10:59]] + [no(engine, one) for one in calls[:10]]
     record(engine.services, [*came, no(engine, calls[59])])
@@ -243,9 +269,10 @@ def test_q9_a_stop_whose_message_is_lost_is_found_in_the_store(engine: Engine) -
 
 
 def test_writers_at_once_count_each_of_the_first_calls_exactly_once(engine: Engine) -> None:
-    batch_id = engine.submit(prompts(64), stop_if_failed_percent=99, params=QUICK)
+    batch_id = engine.submit(prompts(64), params=QUICK)
     engine.follow(*engine.queue.hints.popleft())
     groups = [[no(engine, one) for one in engine.claim(wanted=8)] for _ in range(8)]
+    count_from_now(engine, batch_id, percent=99)
     run_at_once(lambda n: record(engine.services, groups[n]), 8, threads=8)
     batch = ended(engine, batch_id)
     assert (batch.first_left, batch.first_failed) == (0, 50)
