@@ -37,6 +37,7 @@ from app.domain.spec import BatchBody, JobLine
 from app.pipeline.estimated import Estimate
 from app.pipeline.keys import KeyCheck
 from app.pipeline.offers import Offers
+from app.reports.against_views import AgainstView
 from app.reports.report_views import ReportView
 from app.reports.usage import UsageReport
 from app.reports.views import BatchView, JobView
@@ -44,6 +45,7 @@ from app.reports.views import BatchView, JobView
 _REF = "#/components/schemas/{name}"
 _SHAPES: tuple[type, ...] = (
     AccountView,
+    AgainstView,
     ApiKeyBody,
     ApiKeyPage,
     AuditPage,

@@ -30,7 +30,7 @@ class Streams:
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
 
-    def begin(self, account_id: str, events: AsyncIterator[bytes]) -> "EventStream":
+    def open(self, account_id: str, events: AsyncIterator[bytes]) -> "EventStream":
         """An answer of these events.
 
         Raises:

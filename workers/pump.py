@@ -265,7 +265,7 @@ class Pump:
         self.flight.launch_all(got.calls)
 
     async def _run_short(self, entry: Entry, why: Room) -> None:
-        if why is Room.BUDGET:
+        if why in {Room.BUDGET, Room.FIRST}:
             self._rest(entry, _BUDGET_WAIT_S)
         elif why is Room.STOPPED:
             self._entries.pop(entry.key, None)

@@ -37,6 +37,23 @@ class Flags:
         None
     )
     allow_self: Annotated[bool, _flag("Let a model judge its own answers.", "--allow-self")] = False
+    scoring: Annotated[
+        str | None, _flag("rubric: each answer from 0 to 10; pairwise: two by two, both orders.")
+    ] = None
+    pairs: Annotated[int | None, _flag("Compare so many pairs of a job, drawn; else all.")] = None
+    check: Annotated[
+        list[str] | None,
+        _flag("exact, contains, regex, number, json_schema; kind=value, or JSON. Repeatable."),
+    ] = None
+    reference: Annotated[
+        list[str] | None, _flag("What the answer to each --prompt should be, in their order.")
+    ] = None
+    escalate_below: Annotated[
+        float | None, _flag("Ask the other judges only where the lead is under so many points.")
+    ] = None
+    canary: Annotated[
+        bool, _flag("Show judges an answer that only asks for the win.", "--canary")
+    ] = False
     blend: Annotated[
         str | None,
         _flag("Fuse the answers: consensus, council, best_of, chain, moa or self_moa."),
@@ -47,6 +64,10 @@ class Flags:
     min_candidates: Annotated[
         int | None, _flag("Blend where at least so many models answered.")
     ] = None
+    contribution: Annotated[
+        bool,
+        _flag("Blend again without each answer, to see what it brought.", "--contribution"),
+    ] = False
     fallback: Annotated[
         list[str] | None,
         _flag("A model to try where the first does not answer; as --model."),

@@ -15,6 +15,8 @@ INLINE_BYTES_MAX = 1024 * 1024
 STDIN = "-"
 #: What `--deadline` says for no deadline at all.
 _NO_DEADLINE = "none"
+#: Checks whose value is no text.
+_JSON_CHECKS = ("number", "json_schema")
 
 
 def body_of(flags: Flags, base: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +65,11 @@ def _judge_of(flags: Flags) -> dict[str, Any]:
         {
             "judges": [model_of(text) for text in flags.judge or ()] or None,
             "criteria": list(flags.criteria or ()) or None,
+            "scoring": flags.scoring,
+            "pairs": flags.pairs,
+            "checks": [check_of(text) for text in flags.check or ()] or None,
+            "escalate_below": flags.escalate_below,
+            "canary": flags.canary or None,
             "allow_self": flags.allow_self or None,
         }
     )
@@ -76,6 +83,7 @@ def _blend_of(flags: Flags) -> dict[str, Any]:
             "layers": flags.layers,
             "samples": flags.samples,
             "min_candidates": flags.min_candidates,
+            "contribution": flags.contribution or None,
         }
     )
 
@@ -113,6 +121,24 @@ def model_of(text: str) -> str | dict[str, Any]:
     return _object(text, "--model") if text.lstrip().startswith("{") else text
 
 
+def check_of(text: str) -> dict[str, Any]:
+    """A check as the API takes it: its kind, kind=value, or JSON for what more there is to say.
+
+    Whether there is such a kind, and what its value must be, is the API's to say.
+    """
+    if text.lstrip().startswith("{"):
+        return _object(text, "--check")
+    kind, sign, value = text.partition("=")
+    if not sign:
+        return {"kind": kind}
+    if kind not in _JSON_CHECKS:
+        return {"kind": kind, "value": value}
+    try:
+        return {"kind": kind, "value": json.loads(value)}
+    except ValueError as error:
+        raise Failure(f"--check {kind}: its value is not JSON ({error})", ExitCode.USAGE) from None
+
+
 def _object(text: str, where: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
@@ -128,9 +154,14 @@ def _unreadable(path: Path | str, error: Exception) -> Failure:
     return Failure(f"{path} cannot be read: {reason}", ExitCode.USAGE)
 
 
-def jobs_of_prompts(prompts: Sequence[str]) -> list[dict[str, Any]]:
-    """A job for each prompt given as a flag."""
-    return [{"prompt": prompt} for prompt in prompts]
+def jobs_of_prompts(prompts: Sequence[str], references: Sequence[str]) -> list[dict[str, Any]]:
+    """A job for each prompt given as a flag; the first reference is the first prompt's."""
+    if len(references) > len(prompts):
+        raise Failure("--reference: each goes with a --prompt", ExitCode.USAGE)
+    jobs = [{"prompt": prompt} for prompt in prompts]
+    for job, reference in zip(jobs, references, strict=False):
+        job["reference"] = reference
+    return jobs
 
 
 def jobs_of_lines(lines: Iterable[bytes]) -> list[dict[str, Any]]:

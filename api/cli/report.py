@@ -5,13 +5,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import typer
 
+from api.cli.against import show_against
 from api.cli.client import connect
 from api.cli.failure import Failure
 from api.cli.gate import passes
 from api.cli.output import dollars, milliseconds, plain, show_json, show_table
 from api.cli.written import fetch, put, show
+from app.reports.judged_views import BlendProofView
+from app.reports.proof import proof_lines
 
 Report = dict[str, Any]
 Entry = Mapping[str, Any]
@@ -30,9 +34,15 @@ def add_to(app: typer.Typer) -> None:
     app.command()(report)
 
 
-def report(
+def report(  # noqa: PLR0913 - a flag is a parameter
     batch_id: Annotated[str, typer.Argument(metavar="BATCH")],
     *,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BATCH", help="What changed since this other batch, paired by custom_id."
+        ),
+    ] = None,
     gate: Annotated[
         str | None,
         typer.Option(help="A condition, such as 'win_rate(a) > 0.5'; ends with 1 if it fails."),
@@ -53,20 +63,29 @@ def report(
 ) -> None:
     """Show how the models of a batch did.
 
-    Example: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0'
+    A gate is of the batch itself, also with --against.
+
+    Examples: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0';
+    overnight report TONIGHT --against LAST_NIGHT --format md
     """
     path = f"/v1/batches/{batch_id}/report"
+    asked = {} if against is None else {"against": against}
     form = "html" if opened else form
     with connect() as client:
-        written = None if form is None else fetch(client, path, form)
-        found = client.get(path) if form is None or gate is not None else {}
+        written = None if form is None else fetch(client, path, form, **asked)
+        found = client.get(path, **asked) if form is None else {}
+        gated = found if form is None and against is None else {}
+        if gate is not None and not gated:
+            gated = client.get(path)
     if written is not None:
         (show if opened else put)(written, output)
     elif as_json:
         show_json(found)
+    elif against is not None:
+        show_against(found)
     else:
         show_report(found)
-    if gate is not None and not passes(gate, found):
+    if gate is not None and not passes(gate, gated):
         raise Failure(f"gate: {gate} does not hold")
 
 
@@ -81,17 +100,9 @@ def show_report(report: Report, planted: Mapping[str, float] | None = None) -> N
 
 def show_proof(report: Report) -> None:
     """Print how a blend did against the best of its sources, if there is one."""
-    proof = report.get("blend")
-    if proof is None:
-        return
-    duel = proof["duel"]
-    said = f"· The blend against {plain(duel['best'])}, the best of its sources: "
-    said += f"{duel['wins']} won, {duel['ties']} tied, {duel['losses']} lost"
-    if (share := duel["win_share"]) is not None:
-        said += f" (95 %: {100 * share['low']:.0f}-{100 * share['high']:.0f} % of wins)"
-    if proof["extra_cost_per_win_nanos"] is not None:
-        said += f"; {dollars(proof['extra_cost_per_win_nanos'])} more for each win beyond losses"
-    print(f"{said}.")
+    if report.get("blend") is not None:
+        for line in proof_lines(msgspec.convert(report["blend"], BlendProofView), plain):
+            print(f"· {line}")
 
 
 def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None) -> None:

@@ -61,8 +61,10 @@ def submit(
     Prints its id. With --wait it ends as `watch` does, by what came of the batch: 5 if jobs
     failed, 6 if it expired, 7 if it was cancelled.
 
-    Example: overnight submit prompts.jsonl --model openai/gpt-5.2 --model groq/llama-3.3-70b
-    --judge google/gemini-3.1-pro --criteria correct --budget 5 --wait
+    Examples: overnight submit prompts.jsonl --model openai/gpt-5.2 --model groq/llama-3.3-70b
+    --judge google/gemini-3.1-pro --criteria correct --budget 5 --wait;
+    overnight submit sums.jsonl --model a/b --model c/d --check number --judge e/f --judge g/h
+    --scoring pairwise --escalate-below 2 --canary
     """
     with connect() as client:
         body = make_body(client, source, prompt or [], flags)
@@ -80,28 +82,31 @@ def make_body(
     client: Client, source: str | None, prompts: list[str], flags: Flags
 ) -> dict[str, Any]:
     """The submission; a large input, and any table, is uploaded on the way."""
+    asked = jobs_of_prompts(prompts, flags.reference or ())
     if source is not None and source.endswith(SUFFIXES):
-        return _body_of_file(client, Path(source), prompts, flags)
+        return _body_of_file(client, Path(source), asked, flags)
     body = body_of(flags, {})
     if source is not None and source.endswith(_TABLES):
         return body | {"input_file_id": _upload(client, Path(source))}
-    if prompts and source is None:
-        return body | {"jobs": jobs_of_prompts(prompts)}
+    if asked and source is None:
+        return body | {"jobs": asked}
     with closing(open_lines(source or STDIN)) as lines:
         if not is_large(lines):
-            return body | {"jobs": [*jobs_of_lines(lines), *jobs_of_prompts(prompts)]}
-        if prompts:
+            return body | {"jobs": [*jobs_of_lines(lines), *asked]}
+        if asked:
             raise Failure(f"{source} is large: put the prompts into it", ExitCode.USAGE)
         return body | {"input_file_id": _send_file(client, _UPLOAD_NAME, lines)}
 
 
-def _body_of_file(client: Client, path: Path, prompts: list[str], flags: Flags) -> dict[str, Any]:
+def _body_of_file(
+    client: Client, path: Path, asked: list[dict[str, Any]], flags: Flags
+) -> dict[str, Any]:
     batch = read_batch_file(path)
     body = body_of(flags, batch.body)
     for one in batch.notes:
         note(one)
-    if prompts:
-        return body | {"jobs": jobs_of_prompts(prompts)}
+    if asked:
+        return body | {"jobs": asked}
     if batch.prompts is None:
         return body
     return body | {"input_file_id": _upload(client, batch.prompts)}

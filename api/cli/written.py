@@ -11,11 +11,11 @@ from api.cli.failure import ExitCode, Failure
 FORMATS = ("md", "csv", "html")
 
 
-def fetch(client: Client, path: str, form: str) -> bytes:
-    """A report in one of `FORMATS`."""
+def fetch(client: Client, path: str, form: str, **asked: str) -> bytes:
+    """A report in one of `FORMATS`; `asked` is what else its query says."""
     if form not in FORMATS:
         raise Failure(f"--format: give one of {', '.join(FORMATS)}", ExitCode.USAGE)
-    with client.stream(path, format=form) as pieces:
+    with client.stream(path, format=form, **asked) as pieces:
         return b"".join(pieces)
 
 

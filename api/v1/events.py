@@ -60,4 +60,4 @@ async def batch_events(
         # An EventSource connects again and again until it is told this.
         return Response(status_code=204)
     streams: Streams = request.app.state.streams
-    return streams.begin(principal.account_id, snapshots(first, look))
+    return streams.open(principal.account_id, snapshots(first, look))

@@ -16,7 +16,7 @@ _RESERVE = """
 UPDATE batch SET reserved_nanos = reserved_nanos + :amount
 WHERE id = :batch AND state = 'running' AND ending IS NULL AND NOT paused
   AND (cap_nanos IS NULL OR reserved_nanos + spent_nanos + :amount <= cap_nanos)
-RETURNING id
+RETURNING first_left
 """
 #: No IS NULL in a RETURNING: SQLite 3.40 takes every column there for one that is never NULL.
 #: `overrun_nanos` is the larger of what was spent beyond the cap and what was captured beyond
@@ -98,13 +98,15 @@ class Left(NamedTuple):
     account_id: str
 
 
-def reserve(tx: Tx, store: Store, batch_id: str, amount_nanos: int) -> bool:
+def reserve(tx: Tx, store: Store, batch_id: str, amount_nanos: int) -> int | None:
     """Reserve the worst case of calls that are about to be sent.
 
-    False if the batch may not send, or its budget has no room; the caller rolls back, for
-    its claim must not stand without the reservation. Calls at no known price count as 0.
+    Answers how many of the first calls that may stop the batch have not ended, which is 0 for
+    most; None if the batch may not send, or its budget has no room. Then the caller rolls back,
+    for its claim must not stand without the reservation. Calls at no known price count as 0.
     """
-    return bool(tx.fast(store.sql(_RESERVE), {"batch": batch_id, "amount": amount_nanos}))
+    rows = tx.fast(store.sql(_RESERVE), {"batch": batch_id, "amount": amount_nanos})
+    return int(rows[0][0]) if rows else None
 
 
 class Settled(NamedTuple):

@@ -90,8 +90,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     Where the lines of an input ask for different things, `others` has a plan for each of them;
     a job says by its number which one it follows, and 0 is this one. `prices` are the account's
     own of the models in it, as they were then; `margin_percent` is put on what is paid with
-    credits. `shown_share` is how much of the usual is shown of answers to who reads several of
-    them, so that a model with a small context can.
+    credits. So that models with a small context can read several answers, judges are shown
+    `shown_share` of what is usual, and `room_tokens` is what a conversation and the answers to
+    it that a synthesizer reads may have together; None where nobody knows a limit.
     """
 
     mode: str
@@ -102,6 +103,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     prices: tuple[OwnPrice, ...] = ()
     margin_percent: int = 0
     shown_share: float = 1.0
+    room_tokens: int | None = None
     others: tuple["Plan", ...] = ()
 
     @property

@@ -18,7 +18,19 @@ import msgspec
 from app.domain.prompt import TEXT_CHARS_MAX, ImagePart, Message, Messages, TextPart
 from app.modes import blend_wording as wording
 from app.modes.draw import Draw
-from app.modes.excerpt import ID_CHARS, Excerpt, cut_answers, cuts, one_line
+from app.modes.excerpt import (
+    ANSWERS_CHARS_MAX,
+    CHARS_PER_TOKEN_MIN,
+    ID_CHARS,
+    SHARE_MIN,
+    Excerpt,
+    cut_answers,
+    cuts,
+    one_line,
+)
+
+#: As it is estimated; what is far denser was refused at submit, for it is put to them whole.
+_CONVERSATION_CHARS_PER_TOKEN = 3
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -43,14 +55,14 @@ def ask_with_answers(
     seed: Sequence[str],
     *,
     draft: str | None = None,
-    share: float = 1.0,
+    room_tokens: int | None = None,
 ) -> Asked:
     """Put a conversation to a model together with answers to it, by label.
 
-    `draft` is the label of the one among them that is shown as the draft; `share` the part of
-    the usual budget that they have.
+    `draft` is the label of the one among them that is shown as the draft; `room_tokens` what
+    the conversation and they have together, where their reader has a small context.
     """
-    shown = cut_answers(answers, share)
+    shown = cut_answers(answers, _share_of(room_tokens, conversation))
     draw = Draw(*seed, avoid=_all_text(conversation, shown.excerpts))
     others = draw.order(label for label in answers if label != draft)
     ids = {draw.unused("id", label, chars=ID_CHARS): label for label in others}
@@ -72,6 +84,15 @@ def ask_with_answers(
     meta |= {} if draft is None else {"draft": draft}
     meta |= cuts(shown.excerpts, shown.chars_max)
     return Asked(_with_material(with_system(conversation, system), material), meta)
+
+
+def _share_of(room_tokens: int | None, conversation: Messages) -> float:
+    """The part of what is usual that is shown of answers: what the conversation leaves of the room."""
+    if room_tokens is None:
+        return 1.0
+    taken = sum(len(message.text) for message in conversation) / _CONVERSATION_CHARS_PER_TOKEN
+    chars = (room_tokens - taken) * CHARS_PER_TOKEN_MIN
+    return min(1.0, max(SHARE_MIN, chars / ANSWERS_CHARS_MAX))
 
 
 def with_system(conversation: Messages, text: str) -> Messages:

@@ -89,7 +89,7 @@ def layer_round(job: JobView, answers: Sequence[Answer], layer: int) -> Round:
             Rules(wording.LAYER, origin),
             texts,
             (job.seed, "blend", label),
-            share=job.plan.shown_share,
+            room_tokens=job.plan.room_tokens,
         )
         variant = msgspec.structs.replace(answer.variant, label=label)
         calls.append(_call(Role.CANDIDATE, variant, asked.messages, {"layer": layer} | asked.meta))
@@ -117,7 +117,7 @@ def synthesis_round(
         dict(answers),
         (job.seed, "blend", label),
         draft=draft,
-        share=job.plan.shown_share,
+        room_tokens=job.plan.room_tokens,
     )
     variant = msgspec.structs.replace(synthesizer_of(job.plan), label=label)
     return Round((_call(Role.SYNTHESIZER, variant, asked.messages, asked.meta),))

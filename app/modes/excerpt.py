@@ -19,6 +19,9 @@ from typing import Any
 import msgspec
 
 ANSWERS_CHARS_MAX = 64_000
+#: How few characters of a text a token takes in, and what share is shown at the least.
+CHARS_PER_TOKEN_MIN = 1.5
+SHARE_MIN = 0.02
 #: How long an answer's id is: too long to guess, short enough to be copied without a slip.
 ID_CHARS = 6
 #: Line breaks to Unicode, though not to JSON: escaped, so that the document stays one line.

@@ -6,6 +6,7 @@ left to the vendor at submit: a count that is off must not lock anybody out.
 """
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,6 +17,7 @@ from app.domain.plan import Plan
 from app.domain.prompt import Messages, Variant
 from app.domain.spec import BatchBody
 from app.domain.states import Role
+from app.modes.excerpt import CHARS_PER_TOKEN_MIN, SHARE_MIN
 from app.pipeline.lanes import Named, variants_of
 from app.pipeline.lines import Rules
 from app.pipeline.rehearsal import tokens_of
@@ -24,11 +26,10 @@ from app.pipeline.variants import prompt_check
 
 #: Of the estimate, what a prompt has in any case.
 SURELY = 0.7
-#: What a judge's own rules, its verdict and a first one that is shown again take, in tokens.
+#: What our rules, a judge's verdict and a first one that is shown again take, in tokens.
 _AROUND_MATERIAL = 3_000
-#: What judges are shown at the most, in characters, and how few of them a token may take in.
-_MATERIAL_CHARS, _CHARS_PER_TOKEN = 100_000, 1.5
-_SHARE_MIN = 0.02
+#: What judges are shown at the most, in characters.
+_MATERIAL_CHARS = 100_000
 
 
 @dataclass(slots=True)
@@ -140,7 +141,28 @@ def rules_of(plan: Plan, body: BatchBody, windows: Windows | None = None) -> Rul
 
 def with_material_fitted(plan: Plan) -> Plan:
     """The plan, showing readers of many answers no more than the smallest of them can take in."""
-    readers = [one for one in variants_of(plan) if one.role is Role.JUDGE or plan.blend is not None]
-    smallest = min((_tokens(one.variant) or sys.maxsize for one in readers), default=sys.maxsize)
-    share = max((smallest - _AROUND_MATERIAL) * _CHARS_PER_TOKEN / _MATERIAL_CHARS, _SHARE_MIN)
-    return plan if share >= 1 else msgspec.structs.replace(plan, shown_share=round(share, 3))
+    others = tuple(map(_fitted, plan.others))
+    return msgspec.structs.replace(_fitted(plan), others=others)
+
+
+def _fitted(plan: Plan) -> Plan:
+    named = variants_of(msgspec.structs.replace(plan, others=()))
+    judges = _room_of(one.variant for one in named if one.role is Role.JUDGE)
+    if judges is not None:
+        share = max(judges * CHARS_PER_TOKEN_MIN / _MATERIAL_CHARS, SHARE_MIN)
+        plan = msgspec.structs.replace(plan, shown_share=min(1.0, round(share, 3)))
+    if plan.blend is None:
+        return plan
+    # Models of a later layer read answers as well.
+    readers = _room_of(one.variant for one in named if one.role is not Role.JUDGE)
+    return msgspec.structs.replace(plan, room_tokens=readers)
+
+
+def _room_of(readers: Iterable[Variant]) -> int | None:
+    """What the smallest of their contexts leaves for what they read, in tokens, if it is known."""
+    known = [
+        tokens - _AROUND_MATERIAL - (one.params.max_tokens or 0)
+        for one in readers
+        if (tokens := _tokens(one)) is not None
+    ]
+    return min(known, default=None)

@@ -65,6 +65,10 @@ _CLAIM_ON_SQLITE = (
     """,
 )
 _CLAIMED = f"SELECT {_COLUMNS} FROM json_each(:ids) d CROSS JOIN call ON call.id = d.value"  # noqa: S608
+_SENDING = """
+SELECT COUNT(*) FROM call
+WHERE worker_id IS NOT NULL AND batch_id = :batch AND role = 'candidate' AND state = 'sending'
+"""
 #: Why a claim found nothing: because there is nothing, or because this may not send.
 _GUARD = """
 SELECT EXISTS (SELECT 1 FROM lane WHERE lane.id = :lane AND lane.state = 'open')
@@ -77,6 +81,7 @@ class Room(StrEnum):
 
     EXHAUSTED = "exhausted"  # nothing more is due just now
     BUDGET = "budget"  # the budget has no room until calls in flight come back
+    FIRST = "first"  # the batch's first calls are all in flight, and decide on the others
     STOPPED = "stopped"  # the batch, the lane or this worker may not send
 
 
@@ -99,7 +104,7 @@ def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Clai
                 calls = _claim_in(tx, store, worker_id, entry, wanted)
         except _NoRoomError as refusal:
             if refusal.fits == 0:
-                return _refused(services, entry)
+                return _refused(services, entry) if refusal.budget else Claim((), Room.FIRST)
             wanted = refusal.fits
             continue
         except _StoppedError:
@@ -114,11 +119,12 @@ class _StoppedError(Exception):
 
 
 class _NoRoomError(Exception):
-    """The budget has room for the first `fits` of the calls."""
+    """There is room for the first `fits` of the calls, in the `budget` or among the first calls."""
 
-    def __init__(self, fits: int) -> None:
+    def __init__(self, fits: int, *, budget: bool) -> None:
         super().__init__(fits)
         self.fits = fits
+        self.budget = budget
 
 
 def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -> list[ClaimedCall]:
@@ -131,9 +137,24 @@ def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -
         return []
     calls = [_claimed(entry, worker_id, row) for row in rows]
     worst = sum(one.worst_nanos or 0 for one in calls)
-    if not reserve(tx, store, entry.batch_id, worst):
-        raise _NoRoomError(_fitting(tx, entry.batch_id, calls))
+    first_left = reserve(tx, store, entry.batch_id, worst)
+    if first_left is None:
+        raise _NoRoomError(_fitting(tx, entry.batch_id, calls), budget=True)
+    if first_left:
+        _hold_back(tx, store, calls, first_left)
     return calls
+
+
+def _hold_back(tx: Tx, store: Store, calls: Sequence[ClaimedCall], first_left: int) -> None:
+    """Let no more candidates be in flight than first calls are to come: they may stop the others.
+
+    The batch's row is locked by now, so that nobody counts beside us.
+    """
+    if all(one.role is not Role.CANDIDATE for one in calls):
+        return
+    sending = tx.fast(store.sql(_SENDING), {"batch": calls[0].batch_id})[0][0]
+    if sending > first_left:
+        raise _NoRoomError(max(0, len(calls) - (sending - first_left)), budget=False)
 
 
 def _take(tx: Tx, store: Store, names: Mapping[str, Any]) -> Sequence[Sequence[Any]]:

@@ -13,7 +13,7 @@ from app.db import Commit, Tx
 from app.domain.ids import job_id, job_range
 from app.domain.states import Seal
 from app.files import Files
-from app.models import Batch, BatchSpec, InputFile, Job
+from app.models import Batch, BatchSpec, InputFile, Job, OpenAIBatch
 from app.pipeline.services import Services
 
 WINDOW = 500
@@ -31,8 +31,11 @@ _BLANKS = (
     f"UPDATE attempt SET message = NULL WHERE call_id {_CALLS} AND message IS NOT NULL",  # noqa: S608
     f"UPDATE job SET message = NULL WHERE id {_JOBS} AND message IS NOT NULL",  # noqa: S608
 )
+#: What the client called its models is shown with results alone; what they used stays.
+_UNNAME = f"UPDATE usage SET label = '' WHERE call_id {_CALLS}"  # noqa: S608
 #: What else a job has, each before what it is of.
 _ROWS = (
+    _UNNAME,
     f"DELETE FROM completion WHERE call_id {_CALLS}",  # noqa: S608
     f"DELETE FROM attempt WHERE call_id {_CALLS}",  # noqa: S608
     f"DELETE FROM call WHERE job_id {_JOBS}",  # noqa: S608
@@ -54,7 +57,7 @@ def erase_texts(services: Services, batch_id: str) -> Counter[str]:
         Files(services.settings.files_base_url).delete(file)
         counts["file"] += 1
     with store.transaction(Commit.ERASED) as tx:
-        _blank_spec(tx, batch_id)
+        _blank_settings(tx, batch_id)
         tx.get_one(Batch, batch_id).erased_at = store.now(tx)
     return counts
 
@@ -94,7 +97,12 @@ def _own_file(session: Session, batch: Batch) -> str | None:
     ).one_or_none()
 
 
-def _blank_spec(tx: Tx, batch_id: str) -> None:
+def _blank_settings(tx: Tx, batch_id: str) -> None:
+    tx.run(
+        sa.update(OpenAIBatch)
+        .where(col(OpenAIBatch.batch_id) == batch_id, col(OpenAIBatch.errors).is_not(None))
+        .values(errors="[]")
+    )
     spec = tx.get_one(BatchSpec, batch_id)
     body = msgspec.json.decode(spec.body)
     if body.pop("template", None) is not None:

@@ -6,9 +6,6 @@ is deleted. Usage and the ledger stay: they hold amounts, and name nobody.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -16,37 +13,16 @@ import structlog
 from sqlmodel import Session, col, select
 
 from app.accounts.audit import Action, record_action
-from app.db import Commit, Store, Tx, db_now
+from app.db import Commit, Store, Tx
 from app.domain.errors import NotFoundError
 from app.domain.ids import Prefix, new_id
-from app.domain.states import BatchState, DeliveryState, EndReason, LaneState
 from app.files import Files
-from app.models import (
-    Account,
-    ApiKey,
-    Batch,
-    BatchMetadata,
-    BatchSpec,
-    Delivery,
-    Endpoint,
-    Event,
-    IdempotencyKey,
-    InputFile,
-    Lane,
-    OpenAIBatch,
-    ProviderKey,
-    Purge,
-    TextKey,
-)
-from app.pipeline.erase import delete_jobs
+from app.models import Account, ApiKey, Batch, Purge
+from app.pipeline.purge_parts import Part, cancel_batches, forget_account, is_due, parts_of
 from app.pipeline.services import Services
 from app.queue import Step, send_after_commit
-from app.vault.lanes import SIMULATED
 
 log = structlog.get_logger(__name__)
-
-_CHUNK = 500
-_Part = Callable[[Tx, Purge], Counter[str] | None]
 
 
 def begin_purge(
@@ -118,28 +94,13 @@ def open_purges(session: Session) -> list[str]:
 
 def purge(services: Services, purge_id: str) -> bool:
     """Go on with a purge; answers whether it is finished. Calls in flight are waited for."""
-    parts = (
-        # Nothing more is told or sent.
-        _silence,
-        _deleting("provider_keys", ProviderKey),
-        _close_lanes,
-        _cancel_batches,
-        _delete_batches,
-        partial(_delete_file, Files(services.settings.files_base_url)),
-        _deleting("idempotency_keys", IdempotencyKey, key="key", is_dated=True),
-        _deleting("text_keys", TextKey, is_dated=True),
-        # What is said of a batch stays as long as the batch does.
-        _deleting("deliveries", Delivery, is_dated=True),
-        _deleting("events", Event, is_dated=True),
-        _deleting("endpoints", Endpoint, is_dated=True),
-    )
-    for part in parts:
+    for part in parts_of(Files(services.settings.files_base_url)):
         while _chunk(services, purge_id, part):
             pass
     return _finish(services, purge_id)
 
 
-def _chunk(services: Services, purge_id: str, part: _Part) -> bool:
+def _chunk(services: Services, purge_id: str, part: Part) -> bool:
     """Do some of a part in one transaction; whether there may be more."""
     with services.store.transaction(Commit.PURGE) as tx:
         purge = _locked(tx, purge_id)
@@ -147,7 +108,7 @@ def _chunk(services: Services, purge_id: str, part: _Part) -> bool:
         if purge is not None and counts:
             total = Counter(msgspec.json.decode(purge.counts)) + counts
             purge.counts = msgspec.json.encode(dict(sorted(total.items()))).decode()
-        if part is _cancel_batches and counts:
+        if part is cancel_batches and counts:
             send_after_commit(tx, services.queue, Step.RECONCILE)
     return counts is not None
 
@@ -161,108 +122,6 @@ def _locked(tx: Tx, purge_id: str) -> Purge | None:
     ).one_or_none()
 
 
-def _is_due(purge: Purge, created_at: Any) -> sa.ColumnElement[bool]:
-    """Whether something is deleted: with the account everything, else what was there before."""
-    return sa.true() if purge.deletes_account else created_at <= purge.created_at
-
-
-def _deleting(kind: str, table: type[Any], *, key: str = "id", is_dated: bool = False) -> _Part:
-    """A part that deletes an account's rows of a table, or those from before the purge."""
-    name = getattr(table, key)
-
-    def part(tx: Tx, purge: Purge) -> Counter[str] | None:
-        which = select(name).where(table.account_id == purge.account_id)
-        if is_dated:
-            which = which.where(_is_due(purge, col(table.created_at)))
-        deleted = tx.run(
-            sa.delete(table)
-            .where(table.account_id == purge.account_id, name.in_(which.limit(_CHUNK)))
-            .execution_options(synchronize_session=False)
-        ).rowcount
-        return Counter({kind: deleted}) if deleted else None
-
-    return part
-
-
-def _silence(tx: Tx, purge: Purge) -> None:
-    """Stop what would be delivered, and let nothing more be."""
-    tx.run(
-        sa.update(Delivery)
-        .where(col(Delivery.account_id) == purge.account_id)
-        .where(sa.text("state IN ('queued', 'sending')"))
-        .values(state=DeliveryState.CANCELLED.value, closed_at=db_now(), error="purged")
-    )
-    tx.run(
-        sa.update(Endpoint)
-        .where(col(Endpoint.account_id) == purge.account_id, col(Endpoint.disabled_at).is_(None))
-        .values(disabled_at=db_now(), disabled_reason="purged")
-    )
-
-
-def _close_lanes(tx: Tx, purge: Purge) -> None:
-    """Lanes whose keys are gone: calls that wait for them end, and nothing tells where they led."""
-    tx.run(
-        sa.update(Lane)
-        .where(col(Lane.account_id) == purge.account_id, col(Lane.provider) != SIMULATED)
-        .values(state=LaneState.CLOSED.value, base_url=None, parked_reason=None, parked_at=None)
-    )
-
-
-def _cancel_batches(tx: Tx, purge: Purge) -> Counter[str] | None:
-    """Cancel what is open. Those in flight come back, and close their batch."""
-    batches = tx.exec(
-        select(Batch)
-        .where(Batch.account_id == purge.account_id, col(Batch.ending).is_(None))
-        .where(col(Batch.state).in_([BatchState.QUEUED, BatchState.RUNNING]))
-        .where(_is_due(purge, col(Batch.created_at)))
-        .order_by(col(Batch.id))
-        .limit(_CHUNK)
-        .with_for_update(key_share=True)
-    ).all()
-    for batch in batches:
-        batch.state, batch.ending = BatchState.CANCELLING, EndReason.CANCELLED
-    return Counter(batches_cancelled=len(batches)) if batches else None
-
-
-def _delete_batches(tx: Tx, purge: Purge) -> Counter[str] | None:
-    """Delete a closed batch's row, or some of the jobs of the one whose row is gone."""
-    if purge.batch_id is not None:
-        counts = delete_jobs(tx, purge.batch_id)
-        if counts is None:
-            purge.batch_id = None
-        return counts or Counter()
-    batch = tx.exec(
-        select(Batch)
-        .where(Batch.account_id == purge.account_id, col(Batch.closed_at).is_not(None))
-        .where(_is_due(purge, col(Batch.created_at)))
-        .order_by(col(Batch.id))
-        .limit(1)
-        .with_for_update()
-    ).first()
-    if batch is None:
-        return None
-    purge.batch_id = batch.id
-    tx.run(sa.delete(TextKey).where(col(TextKey.batch_id) == batch.id))
-    for table in (BatchSpec, BatchMetadata, OpenAIBatch):
-        tx.run(sa.delete(table).where(col(table.batch_id) == batch.id))
-    tx.delete(batch)
-    return Counter(batches=1)
-
-
-def _delete_file(files: Files, tx: Tx, purge: Purge) -> Counter[str] | None:
-    file = tx.exec(
-        select(InputFile)
-        .where(InputFile.account_id == purge.account_id)
-        .where(_is_due(purge, col(InputFile.created_at)))
-        .limit(1)
-    ).first()
-    if file is None:
-        return None
-    files.delete(file.id)
-    tx.delete(file)
-    return Counter(files=1)
-
-
 def _finish(services: Services, purge_id: str) -> bool:
     """Close the receipt once no batch from before is left."""
     with services.store.transaction(Commit.PURGE_FINISHED) as tx:
@@ -272,27 +131,15 @@ def _finish(services: Services, purge_id: str) -> bool:
         left = tx.exec(
             select(Batch.id)
             .where(Batch.account_id == purge.account_id)
-            .where(_is_due(purge, col(Batch.created_at)))
+            .where(is_due(purge, col(Batch.created_at)))
             .limit(1)
         ).first()
         if left is not None:
             return False
         if purge.deletes_account:
-            _forget_account(tx, purge.account_id)
+            forget_account(tx, purge.account_id)
         purge.finished_at = Store.now(tx)
         counts = purge.counts
     services.store.checkpoint()
     log.info("purge_finished", purge=purge_id, counts=counts)
     return True
-
-
-def _forget_account(tx: Tx, account_id: str) -> None:
-    """Leave of an account its id and its balance; its key, and all that names it, are no more."""
-    tx.run(sa.delete(ApiKey).where(col(ApiKey.account_id) == account_id))
-    tx.run(sa.delete(Lane).where(col(Lane.account_id) == account_id))
-    account = tx.exec(
-        select(Account).where(Account.id == account_id).with_for_update(key_share=True)
-    ).one()
-    account.name = account.data_key_wrapped = account.data_key_kid = ""
-    account.webhook_secret_sealed = ""
-    account.deleted_at = Store.now(tx)

@@ -10,6 +10,11 @@ from app.reports.judged_views import BlendProofView, DuelView
 from app.reports.tallies import Used
 
 
+def is_blend(plan: Plan) -> bool:
+    """Whether every job of a batch is a blend, so that its blends can be set against one source."""
+    return plan.mode_of_all == "blend"
+
+
 def proof_of(
     plan: Plan,
     duel: DuelView,
@@ -22,7 +27,7 @@ def proof_of(
     mine, best = latencies
     wait = None if mine is None or best is None else mine - best
     return BlendProofView(
-        both_orders=plan.judge is not None and plan.judge.scoring == "pairwise",
+        both_orders=all(one.judge and one.judge.scoring == "pairwise" for one in plan.all),
         duel=duel,
         extra_cost_nanos=cost,
         extra_cost_per_win_nanos=_per_win(cost, duel.prompts, ahead),

@@ -1,6 +1,6 @@
 """What each level of a cascade decided and cost: checks, the first judge, the others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from app.domain.prompt import Variant
@@ -12,22 +12,26 @@ Level = Literal["checks", "judge", "panel"]
 
 
 def levels_of(
-    judges: Sequence[Variant],
+    panels: Sequence[Sequence[Variant]],
     decided_by: Mapping[str, int],
     used: Mapping[tuple[str, str], Used],
 ) -> list[LevelView]:
-    """The levels, in the order in which they are asked; none where there is no cascade."""
+    """The levels, in the order in which they are asked; none where there is no cascade.
+
+    `panels` are the judges of each of the batch's plans; who comes first in one of them counts
+    with the first ones in all.
+    """
     if not decided_by:
         return []
-    levels: list[tuple[Level, Sequence[Variant]]] = [
+    firsts = dict.fromkeys(judge.label for panel in panels for judge in panel[:1])
+    others = dict.fromkeys(judge.label for panel in panels for judge in panel[1:])
+    levels: list[tuple[Level, Iterable[str]]] = [
         ("checks", ()),
-        ("judge", judges[:1]),
-        ("panel", judges[1:]),
+        ("judge", firsts),
+        ("panel", [label for label in others if label not in firsts]),
     ]
     return [
-        _level(
-            level, decided_by.get(level, 0), [used.get((Role.JUDGE, one.label)) for one in group]
-        )
+        _level(level, decided_by.get(level, 0), [used.get((Role.JUDGE, one)) for one in group])
         for level, group in levels
     ]
 

@@ -11,11 +11,14 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from app.domain.ids import job_range
-from app.domain.plan import Plan
-from app.domain.prompt import Prompt
+from app.domain.plan import JudgeSpec, Plan
+from app.domain.prompt import Prompt, Variant
 from app.domain.states import Role
 from app.domain.verdict import Verdict
 from app.models import Batch, Call, Job, StoredCompletion, StoredText, StoredVerdict, UsageRow
+from app.modes.blend_plan import answering, synthesis_label, synthesizer_of
+from app.reports.contestants import judges_of
+from app.reports.judgements import RESAMPLES, SEED
 from app.reports.lines import JobRow, Lines
 from app.reports.tallies import latencies_by_label
 from app.reports.views import ResultLine
@@ -86,10 +89,10 @@ def details(session: Session, batch: Batch, plan: Plan) -> Details:
     """
     batch_id, texts = batch.id, texts_of(session, batch)
     return Details(
-        disputes=_disputes(session, batch_id, plan, texts) if plan.judge else [],
+        disputes=_disputes(session, batch_id, plan, texts) if judges_of(plan) else [],
         made=_made(session, batch_id, plan),
         latencies=latencies_by_label(session, batch_id, PERCENTS),
-        facts=_facts(session, batch_id, texts),
+        facts={**_judging(plan), **_facts(session, batch_id, texts)},
     )
 
 
@@ -151,9 +154,9 @@ def excerpt(text: str) -> str:
 
 
 def _made(session: Session, batch_id: str, plan: Plan) -> list[Made]:
+    """Every model of every plan; one that is asked alike in several of them once."""
     returned = _returned(session, batch_id)
-    judges = plan.judge.judges if plan.judge else ()
-    return [
+    made = (
         Made(
             label=one.label,
             role=role.value,
@@ -161,9 +164,20 @@ def _made(session: Session, batch_id: str, plan: Plan) -> list[Made]:
             returned=", ".join(returned.get((role.value, one.label), ())) or "not told",
             params=msgspec.json.encode(one.params).decode(),
         )
-        for role, variants in ((Role.CANDIDATE, plan.variants), (Role.JUDGE, judges))
-        for one in variants
-    ]
+        for role, one in _asked(plan)
+    )
+    return list(dict.fromkeys(made))
+
+
+def _asked(plan: Plan) -> Iterator[tuple[Role, Variant]]:
+    for one in plan.all:
+        fallback = one.mesh.fallback if one.mesh else ()
+        answer = answering(one) if one.mode == "blend" else one.variants
+        yield from ((Role.CANDIDATE, variant) for variant in (*answer, *fallback))
+        if one.mode == "blend":
+            blend = msgspec.structs.replace(synthesizer_of(one), label=synthesis_label(1))
+            yield Role.SYNTHESIZER, blend
+        yield from ((Role.JUDGE, judge) for judge in (one.judge.judges if one.judge else ()))
 
 
 def _returned(session: Session, batch_id: str) -> dict[tuple[str, str], Sequence[str]]:
@@ -181,6 +195,25 @@ def _returned(session: Session, batch_id: str) -> dict[tuple[str, str], Sequence
     for role, label, model in rows:
         found.setdefault((role, label), []).append(str(model))
     return {key: sorted(names) for key, names in found.items()}
+
+
+def _judging(plan: Plan) -> dict[str, str]:
+    """How answers were judged, of each way in which they were, without the judges."""
+    ways = dict.fromkeys(_judged_by(one.judge) for one in plan.all if one.judge is not None)
+    if not ways:
+        return {}
+    return {
+        "judging": "; ".join(ways),
+        "order of the answers": "drawn for each question from the job's id (with `cache`, from what "
+        "it asks), the judge's place on the panel, and the pair",
+        "bootstrap": f"{RESAMPLES} resamples of the prompts, seed {SEED}",
+    }
+
+
+def _judged_by(spec: JudgeSpec) -> str:
+    told = msgspec.to_builtins(spec)
+    del told["judges"]
+    return msgspec.json.encode({"scoring": spec.scoring, **told}).decode()
 
 
 def _facts(session: Session, batch_id: str, texts: Texts) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Numbers of a report as a person reads them, the same wherever they are shown."""
 
+from math import log10
+
 from app.domain.money import nanos_to_dollars
-from app.reports.judged_views import EstimateView, RatingView
+from app.reports.judged_views import EstimateView, PairedTestView, RatingView
 
 NOTHING = "–"  # noqa: RUF001 - a dash, for nothing
 _MS_PER_S = 1000
@@ -40,6 +42,29 @@ def signed(found: float | None) -> str:
     return NOTHING if found is None else f"{found:+.2f}"
 
 
+def difference(test: PairedTestView | None) -> str:
+    """A difference in points, with its interval."""
+    return NOTHING if test is None else _signed(test.difference, test.low, test.high)
+
+
+def gained(found: EstimateView | None) -> str:
+    """An estimate of a difference in points, with its interval."""
+    return NOTHING if found is None else _signed(found.value, found.low, found.high)
+
+
+def more_money(nanos: float | None) -> str:
+    """A difference of costs, to its third digit: what is told is a mean."""
+    if nanos is None:
+        return NOTHING
+    digits = max(0, int(log10(abs(nanos) or 1)) - 2)
+    return f"{_sign(nanos)}${nanos_to_dollars(int(round(abs(nanos), -digits)))}"
+
+
+def more_time(ms: float | None) -> str:
+    """A difference of latencies."""
+    return NOTHING if ms is None else f"{_sign(ms)}{latency(round(abs(ms)))}"
+
+
 def chance(p: float | None) -> str:
     """A p-value."""
     if p is None:
@@ -56,3 +81,13 @@ def _between(found: EstimateView, scale: int, digits: int) -> str:
     if found.low is None or found.high is None:
         return ""
     return f" [{scale * found.low:.{digits}f}, {scale * found.high:.{digits}f}]"
+
+
+def _sign(value: float) -> str:
+    return "-" if value < 0 else "+"
+
+
+def _signed(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return signed(value)
+    return f"{signed(value)} [{signed(low)}, {signed(high)}]"

@@ -4,11 +4,11 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.modes.blend_plan import is_without, synthesis_label, without_label
 from app.reports.judged_views import (
@@ -23,7 +23,7 @@ from app.reports.judged_views import (
     TrustView,
     WinsView,
 )
-from app.reports.judgements import Judgements
+from app.reports.judgements import RESAMPLES, SEED, Judgements
 from app.stats.agreement import alpha, alpha_ordinal, kappa_of
 from app.stats.battles import CLOSE, Battles, Floats, Integers, meetings_of
 from app.stats.bias import flip_rate, length_slope, self_preference
@@ -35,26 +35,36 @@ from app.stats.style import Styled, length_feature, rate_styled
 
 #: Points on the scale of 10 within which two contestants count as equivalent.
 MARGIN = 0.5
-RESAMPLES = 200
-_SEED = 0
 
 
-def judged_view(plan: Plan, sums: Judgements, labels: Sequence[str]) -> JudgedView:
-    """What the verdicts of a batch say, about these contestants in this order."""
+class Court(NamedTuple):
+    """Who was judged, in this order, and by whom."""
+
+    contestants: Sequence[Variant]
+    judges: Sequence[Variant]
+    labels: Sequence[str]
+
+
+def judged_view(
+    sums: Judgements, contestants: Sequence[Variant], judges: Sequence[Variant], *, is_blend: bool
+) -> JudgedView:
+    """What the verdicts of a batch say; of a blend, also against the best of its sources."""
+    listed = dict.fromkeys([*(one.label for one in contestants), *sums.marks])
+    court, labels = Court(contestants, judges, list(listed)), list(listed)
     scores = _table(sums, labels, sums.scores.column)
     chars = _table(sums, labels, sums.chars.column)
     battles, prompts = _battles(sums, labels, scores)
     feature = length_feature(chars[prompts, battles.first], chars[prompts, battles.second])
     # A length that is not known is no difference.
     styled = rate_styled(battles, np.nan_to_num(feature)) if len(battles) else None
-    ratings = rate(battles, resamples=RESAMPLES, seed=_SEED)
+    ratings = rate(battles, resamples=RESAMPLES, seed=SEED)
     tests = paired_tests(labels, scores, margin=MARGIN)
     return JudgedView(
         ratings=dict(_ratings(ratings, styled, len(np.unique(prompts)))),
         wins=_wins(battles),
         tests=[PairedTestView(**asdict(test)) for test in tests],
-        trust=_trust(plan, sums, labels, (scores, chars), styled),
-        duel=_duel(sums, labels, scores) if plan.mode == "blend" else None,
+        trust=_trust(sums, court, (scores, chars), styled),
+        duel=_duel(sums, labels, scores) if is_blend else None,
     )
 
 
@@ -130,17 +140,14 @@ def _wins(battles: Battles) -> WinsView:
 
 
 def _trust(
-    plan: Plan,
-    sums: Judgements,
-    labels: Sequence[str],
-    tables: tuple[Floats, Floats],
-    styled: Styled | None,
+    sums: Judgements, court: Court, tables: tuple[Floats, Floats], styled: Styled | None
 ) -> TrustView:
-    judges = plan.judge.judges if plan.judge else ()
     scores, chars = tables
     given = {
-        judge.label: _table(sums, [(judge.label, label) for label in labels], sums.by_judge.column)
-        for judge in judges
+        judge.label: _table(
+            sums, [(judge.label, label) for label in court.labels], sums.by_judge.column
+        )
+        for judge in court.judges
     }
     cells = [table.reshape(-1) for table in given.values()]
     rated = np.stack(cells, axis=1) if cells else np.empty((0, 0))
@@ -148,7 +155,7 @@ def _trust(
         alpha=alpha(rated),
         alpha_ordinal=alpha_ordinal(rated),
         agreement=list(_agreement(given)),
-        judges=[_judge(plan, sums, judge, given, chars) for judge in judges],
+        judges=[_judge(sums, court, judge, given, chars) for judge in court.judges],
         length_slope=_estimate(length_slope(scores, chars)),
         length_effect=None if styled is None else _estimate(styled.length),
     )
@@ -182,7 +189,7 @@ def _preferred(difference: Floats) -> Integers:
 
 
 def _judge(
-    plan: Plan, sums: Judgements, judge: Variant, given: Mapping[str, Floats], chars: Floats
+    sums: Judgements, court: Court, judge: Variant, given: Mapping[str, Floats], chars: Floats
 ) -> JudgeTrustView:
     flips = sums.flips[judge.label]
     return JudgeTrustView(
@@ -190,17 +197,17 @@ def _judge(
         flip_rate=_estimate(flip_rate(flips.flipped, flips.pairs)),
         first_preferred=flips.first_won / flips.flipped if flips.flipped else None,
         length_slope=_estimate(length_slope(given[judge.label], chars)),
-        self_preference=_estimate(_self_preference(plan, judge, given)),
+        self_preference=_estimate(_self_preference(court, judge, given)),
         canaries=sums.canaries[judge.label],
         fooled=sums.fooled[judge.label],
     )
 
 
-def _self_preference(plan: Plan, judge: Variant, given: Mapping[str, Floats]) -> Estimate | None:
+def _self_preference(court: Court, judge: Variant, given: Mapping[str, Floats]) -> Estimate | None:
     """By the model that both are: other likenesses cannot be told from a name."""
     others = [table for label, table in given.items() if label != judge.label]
     own = np.zeros(given[judge.label].shape[1], dtype=bool)
-    for place, variant in enumerate(plan.variants):
+    for place, variant in enumerate(court.contestants):
         own[place] = variant.ref == judge.ref
     if not others or not own.any() or own.all():
         return None

@@ -5,6 +5,7 @@ A number takes eight bytes, so that the verdicts of a large batch fit into littl
 
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import nan
 
@@ -12,10 +13,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from app.models import StoredVerdict
+from app.models import Job, StoredVerdict
 from app.vault.texts import Texts
 
 _STREAMED = 500
+#: How often a bootstrap draws the prompts again, and from which seed.
+RESAMPLES, SEED = 200, 0
 
 
 def _column() -> "array[float]":
@@ -79,12 +82,13 @@ class Rows:
 class Judgements:
     """All verdicts of a batch: `judged` jobs have a score, `verdicts` were given or abstained.
 
-    `scores` and `chars` are by label, `by_judge` by (judge, label).
+    `asked` counts on how many verdicts' panel a judge is. `scores` and `chars` are by label, `by_judge` by (judge, label).
     """
 
     verdicts: int = 0
     judged: int = 0
     marks: defaultdict[str, Marks] = field(default_factory=lambda: defaultdict(Marks))
+    asked: Counter[str] = field(default_factory=Counter)
     given: Counter[str] = field(default_factory=Counter)
     unasked: Counter[str] = field(default_factory=Counter)
     decided_by: Counter[str] = field(default_factory=Counter)
@@ -97,14 +101,15 @@ class Judgements:
     meetings: Meetings = field(default_factory=Meetings)
     pairs_missing: int = 0
 
-    def add(self, verdict: "_Verdict") -> None:
-        """Count one verdict."""
+    def add(self, verdict: "_Verdict", panel: Sequence[str]) -> None:
+        """Count one verdict of a panel of judges."""
         row = self.verdicts
         self.verdicts += 1
         self.judged += bool(verdict.scores)
         self.pairs_missing += verdict.pairs_missing
         if verdict.decided_by is not None:
             self.decided_by[verdict.decided_by] += 1
+        self.asked.update(panel)
         self.unasked.update(verdict.unasked)
         self.given.update({given.judge for given in verdict.judges})
         for given in verdict.judges:
@@ -198,18 +203,26 @@ class _Verdict(msgspec.Struct, frozen=True):
 _VERDICTS = msgspec.json.Decoder(_Verdict)
 
 
-def judgements(session: Session, batch_id: str, texts: Texts) -> Judgements:
-    """Every verdict of a batch, in columns."""
+def judgements(
+    session: Session, batch_id: str, texts: Texts, panels: Sequence[Sequence[str]]
+) -> Judgements:
+    """Every verdict of a batch, in columns; `panels` are the judges of each of its plans."""
     sums = Judgements()
-    for job_id, body in session.connection().execute(verdicts_statement(batch_id)):
-        sums.add(_VERDICTS.decode(texts.open("verdict", job_id, body)))
+    statement = verdicts_statement(batch_id, by_plan=len(panels) > 1)
+    for job_id, body, number in session.connection().execute(statement):
+        sums.add(_VERDICTS.decode(texts.open("verdict", job_id, body)), panels[number])
     return sums
 
 
-def verdicts_statement(batch_id: str) -> sa.Executable:
-    """The verdicts of a batch, a few in memory at a time."""
-    return (
-        sa.select(col(StoredVerdict.job_id), col(StoredVerdict.body))
-        .where(col(StoredVerdict.batch_id) == batch_id)
-        .execution_options(yield_per=_STREAMED)
+def verdicts_statement(batch_id: str, *, by_plan: bool = False) -> sa.Executable:
+    """The verdicts of a batch with the plan of each, a few in memory at a time.
+
+    Unless it is looked up, every job follows plan 0.
+    """
+    number = col(Job.plan) if by_plan else sa.literal(0)
+    statement = sa.select(col(StoredVerdict.job_id), col(StoredVerdict.body), number)
+    if by_plan:
+        statement = statement.join(Job, col(Job.id) == col(StoredVerdict.job_id))
+    return statement.where(col(StoredVerdict.batch_id) == batch_id).execution_options(
+        yield_per=_STREAMED
     )

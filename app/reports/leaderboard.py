@@ -1,7 +1,7 @@
 """The report of a batch: who did how well, at what cost, and how sure that is."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -13,11 +13,11 @@ from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.domain.states import CallState, Role
 from app.models import Batch
-from app.modes.blend_plan import answering, synthesis_label, synthesizer_of
 from app.modes.judge_prompt import SCORE_MAX
 from app.providers.registry import SIMULATED
-from app.reports.blended import proof_of
+from app.reports.blended import is_blend, proof_of
 from app.reports.cascade import levels_of
+from app.reports.contestants import contestants_of, jobs_by_label, judges_of, panels_of
 from app.reports.failures import failures
 from app.reports.judged_views import BlendProofView, EstimateView, JudgedView
 from app.reports.judgements import Judgements, Marks, judgements
@@ -82,7 +82,7 @@ def lay_out(sums: "Sums") -> ReportView:
         name=batch.name,
         mode=batch.mode,
         state=batch.state,
-        simulated=any(_is_simulated(one) for one in (*sums.plan.variants, *sums.judges)),
+        simulated=any(_is_simulated(one) for one in (*sums.contestants, *sums.judges)),
         jobs=job_counts(batch),
         judged=sums.judged.judged,
         leaderboard=leaderboard,
@@ -93,7 +93,7 @@ def lay_out(sums: "Sums") -> ReportView:
         wins=judged.wins if judged else None,
         tests=judged.tests if judged else [],
         trust=judged.trust if judged else None,
-        levels=levels_of(sums.judges, sums.judged.decided_by, sums.used),
+        levels=levels_of(panels_of(sums.plan), sums.judged.decided_by, sums.used),
         blend=_proof(sums, judged),
         failures=sums.failures,
     )
@@ -107,6 +107,9 @@ class Sums:
 
     batch: Batch
     plan: Plan
+    contestants: Sequence[Variant]
+    judges: Sequence[Variant]
+    jobs: Mapping[str, int]
     states: dict[str, Counter[str]]
     used: dict[tuple[str, str], Used]
     latencies: dict[str, tuple[int, ...]]
@@ -119,31 +122,22 @@ class Sums:
     def read(cls, session: Session, batch: Batch) -> "Sums":
         """Add it all up."""
         plan, texts = plan_of(session, batch.id), texts_of(session, batch)
-        is_judged = plan.judge is not None
+        panels = [[judge.label for judge in panel] for panel in panels_of(plan)]
+        is_judged = any(one.judge is not None for one in plan.all)
         return cls(
             batch=batch,
             plan=plan,
+            contestants=contestants_of(plan),
+            judges=judges_of(plan),
+            jobs=jobs_by_label(session, batch.id, plan),
             states=calls_by_state(session, batch.id),
             used=used_by(session, batch.id),
             latencies=latencies_by_label(session, batch.id),
-            judged=judgements(session, batch.id, texts) if is_judged else Judgements(),
+            judged=judgements(session, batch.id, texts, panels) if is_judged else Judgements(),
             repairs=repairs_by_judge(session, batch.id) if is_judged else {},
-            blend_p50_ms=blend_latency_p50(session, batch.id) if plan.mode == "blend" else None,
+            blend_p50_ms=blend_latency_p50(session, batch.id) if is_blend(plan) else None,
             failures=failures(session, batch.id),
         )
-
-    @property
-    def contestants(self) -> Sequence[Variant]:
-        """Who answers; of a blend that is judged, the blend too."""
-        if self.plan.mode != "blend":
-            return self.plan.variants
-        blend = msgspec.structs.replace(synthesizer_of(self.plan), label=synthesis_label(1))
-        return [*answering(self.plan), *([blend] if self.plan.judge else [])]
-
-    @property
-    def judges(self) -> Sequence[Variant]:
-        """The panel; empty where nothing is judged."""
-        return self.plan.judge.judges if self.plan.judge is not None else ()
 
     def used_as(self, role: Role, label: str) -> Used:
         """What a label used in a role."""
@@ -153,6 +147,11 @@ class Sums:
         """How a contestant was found."""
         return self.judged.marks.get(label, _NO_MARKS)
 
+    def jobs_of(self, label: str) -> int:
+        """How many jobs ask a contestant; of one that others fall back to, how many have."""
+        asked = self.jobs.get(label)
+        return sum(self.states.get(label, Counter()).values()) if asked is None else asked
+
 
 def _judged(sums: Sums) -> JudgedView | None:
     """What the verdicts say beyond scores; None where there is none with a score."""
@@ -160,9 +159,7 @@ def _judged(sums: Sums) -> JudgedView | None:
         return None
     from app.reports.judged import judged_view  # noqa: PLC0415 - numpy, where it is needed
 
-    listed = [variant.label for variant in sums.contestants]
-    labels = dict.fromkeys([*listed, *sums.judged.marks])
-    return judged_view(sums.plan, sums.judged, list(labels))
+    return judged_view(sums.judged, sums.contestants, sums.judges, is_blend=is_blend(sums.plan))
 
 
 def _leaderboard(sums: Sums, judged: JudgedView | None) -> list[ContestantView]:
@@ -170,8 +167,8 @@ def _leaderboard(sums: Sums, judged: JudgedView | None) -> list[ContestantView]:
     standings = []
     for variant in sums.contestants:
         scores = sums.marks_of(variant.label).scores
-        standings.append(Standing(fsum(scores), len(scores)))
-    placed = places(standings, sums.batch.jobs_total)
+        standings.append(Standing(fsum(scores), len(scores), sums.jobs_of(variant.label)))
+    placed = places(standings)
     rows = [
         _contestant(sums, variant, place)
         for variant, place in zip(sums.contestants, placed, strict=True)
@@ -183,7 +180,7 @@ def _leaderboard(sums: Sums, judged: JudgedView | None) -> list[ContestantView]:
 
 
 def _contestant(sums: Sums, variant: Variant, place: Place) -> ContestantView:
-    label, jobs = variant.label, sums.batch.jobs_total
+    label, jobs = variant.label, sums.jobs_of(variant.label)
     states, marks = sums.states.get(label, Counter()), sums.marks_of(label)
     used = sums.used.get((Role.CANDIDATE, label)) or sums.used_as(Role.SYNTHESIZER, label)
     answered = states[CallState.SUCCEEDED]
@@ -235,9 +232,9 @@ def _panelist(sums: Sums, judge: Variant) -> JudgePanelist:
         model=str(judge.ref),
         simulated=_is_simulated(judge),
         verdicts=given,
-        # Whoever is on the panel is asked about every job that came to a verdict, but for a
-        # cascade's that needed no more judges.
-        abstained=sums.judged.verdicts - given - sums.judged.unasked[judge.label],
+        # Whoever is on a job's panel is asked wherever it came to a verdict, but for a cascade's
+        # that needed no more judges.
+        abstained=sums.judged.asked[judge.label] - given - sums.judged.unasked[judge.label],
         repaired=sums.repairs.get(judge.label, 0),
         cost_nanos=None if used.unpriced else used.cost_nanos,
         unpriced_answers=used.unpriced,
@@ -249,7 +246,7 @@ def _stages(sums: Sums) -> list[StageCost]:
     has = {Role.CANDIDATE, *(role for role, _ in sums.used)}
     if sums.judges:
         has.add(Role.JUDGE)
-    if sums.plan.blend is not None:
+    if any(one.blend is not None for one in sums.plan.all):
         has.add(Role.SYNTHESIZER)
     return [_stage(sums, role, name) for role, name in _STAGES.items() if role in has]
 

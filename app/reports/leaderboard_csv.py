@@ -2,10 +2,11 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
 from app.reports.flat import safe_cell
-from app.reports.report_views import ContestantView, ReportView
+from app.reports.report_views import ReportView
 
 #: A column's name, and what of a row is in it.
 _COLUMNS = {
@@ -30,16 +31,19 @@ _COLUMNS = {
 
 def as_csv(view: ReportView) -> str:
     """The leaderboard; what is not known is empty, and no text is taken for a formula."""
+    return table_of(view.leaderboard, _COLUMNS)
+
+
+def table_of(rows: Sequence[object], columns: Mapping[str, str]) -> str:
+    """Rows as CSV, with the attribute that each column's path names."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
-    writer.writerow(_COLUMNS)
-    writer.writerows(
-        [safe_cell(_value(row, path)) for path in _COLUMNS.values()] for row in view.leaderboard
-    )
+    writer.writerow(columns)
+    writer.writerows([safe_cell(_value(row, path)) for path in columns.values()] for row in rows)
     return out.getvalue()
 
 
-def _value(row: ContestantView, path: str) -> object:
+def _value(row: object, path: str) -> object:
     part, _, inner = path.partition(".")
     found = getattr(row, part)
     return found if found is None or not inner else attrgetter(inner)(found)

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import structs
 from sqlalchemy import Select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
@@ -163,7 +162,7 @@ class Lines:
 
     def open(self, job: JobRow) -> ResultLine:
         """The line of a job that is not closed, without what it has so far."""
-        return structs.replace(self._line(job, (), None, None), cost_nanos=None)
+        return msgspec.structs.replace(self._line(job, (), None, None), cost_nanos=None)
 
     def _line(
         self,
@@ -243,12 +242,9 @@ def _outcomes(
 def _synthesis(how: msgspec.Raw, calls: Collection[_CallRow]) -> msgspec.Raw:
     """The synthesis with its text, which is the answer of the call that it names."""
     told = msgspec.json.decode(how)
-    text = next((call.text for call in calls if _is_source(call, told["label"])), None)
+    named = (call for call in calls if call.label == told["label"] and call.role != Role.JUDGE)
+    text = next((call.text for call in named), None)
     return msgspec.Raw(msgspec.json.encode({"text": text, **told}))
-
-
-def _is_source(call: _CallRow, label: str) -> bool:
-    return call.label == label and call.role != Role.JUDGE
 
 
 def _completion(call: _CallRow) -> CompletionView:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from app.reports.figures import latency, money, points, rating, share
+from app.reports.proof import proof_lines
 from app.reports.report_views import ContestantView, ReportView
 from app.reports.sentence import in_one_sentence
 
@@ -18,11 +19,12 @@ _ALIVE = re.compile(r"(@|\\#|:(?=//)|\bwww(?=\.))", re.IGNORECASE)
 
 
 def as_markdown(view: ReportView) -> str:
-    """The report in one sentence, its leaderboard, costs, failures by cause and notes."""
+    """The report in one sentence, its leaderboard, a blend's proof, costs, failures and notes."""
     blocks = [
         f"### {_title(view)}",
         in_one_sentence(view, code),
         _leaderboard(view),
+        _proof(view),
         _costs(view),
         _failures(view),
         "\n".join(f"- {text(note)}" for note in view.notes),
@@ -42,6 +44,12 @@ def text(words: str) -> str:
     return _ALIVE.sub(r"\1<!-- -->", _MEANS_SOMETHING.sub(r"\\\1", _one_line(words)))
 
 
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: set[int]) -> str:
+    """A table; columns in `left` hold words, the others numbers."""
+    rule = [":---" if place in left else "---:" for place in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
 def _one_line(words: str) -> str:
     return "".join(char if char.isprintable() else " " for char in words).strip()
 
@@ -59,7 +67,7 @@ def _leaderboard(view: ReportView) -> str:
     head += ["score [95 %]", "wins [95 %]"] if judged else []
     head += ["rating [95 %]"] if rated else []
     head += ["answered", *bad, "p50", "p95", "cost", "per answer"]
-    return _table(
+    return table(
         head, [list(_cells(row, judged=judged, rated=rated, bad=bad)) for row in rows], left={1}
     )
 
@@ -82,6 +90,11 @@ def _cells(row: ContestantView, *, judged: bool, rated: bool, bad: Sequence[str]
     yield money(row.cost_per_answer_nanos) if row.answered else ""
 
 
+def _proof(view: ReportView) -> str:
+    lines = proof_lines(view.blend, code) if view.blend else ()
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def _costs(view: ReportView) -> str:
     stages = [
         f"{money(one.cost_nanos)} for {one.answers} answers of {one.stage}" for one in view.costs
@@ -91,9 +104,4 @@ def _costs(view: ReportView) -> str:
 
 def _failures(view: ReportView) -> str:
     rows = [[code(one.label), code(one.reason), str(one.calls)] for one in view.failures]
-    return _table(["model", "no answer because of", "calls"], rows, left={0, 1}) if rows else ""
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: set[int]) -> str:
-    rule = [":---" if place in left else "---:" for place in range(len(head))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+    return table(["model", "no answer because of", "calls"], rows, left={0, 1}) if rows else ""

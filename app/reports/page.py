@@ -11,6 +11,7 @@ from app.reports import figures
 from app.reports.charts import charts
 from app.reports.details import Details
 from app.reports.judged_views import EstimateView
+from app.reports.proof import proof_lines
 from app.reports.report_views import ContestantView, ReportView
 from app.reports.sentence import in_one_sentence
 
@@ -37,7 +38,7 @@ def as_page(view: ReportView, details: Details) -> str:
         InvalidRequestError: what draws charts is not installed here.
     """
     trust = view.trust
-    return _template().render(
+    return template("report.html").render(
         policy=POLICY,
         title=view.name or view.batch_id,
         view=view,
@@ -45,6 +46,7 @@ def as_page(view: ReportView, details: Details) -> str:
         sentence=in_one_sentence(view),
         charts=charts(view, details.latencies),
         leaderboard=_leaderboard(view),
+        proof=list(proof_lines(view.blend)) if view.blend else [],
         wins=_wins(view),
         tests=_tests(view),
         trust=_trust(view),
@@ -76,7 +78,8 @@ def as_page(view: ReportView, details: Details) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """One of the pages; in it, whatever is put in is text."""
     environment = Environment(
         loader=PackageLoader("app.reports"),
         autoescape=True,
@@ -85,7 +88,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=inert,
     )
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 def inert(value: Any) -> Any:

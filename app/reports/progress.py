@@ -17,6 +17,7 @@ from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.domain.states import Seal
 from app.models import Batch, BatchMetadata, BatchSpec
+from app.reports.contestants import judges_of, once, panels_of
 from app.reports.owned import own_batch
 from app.reports.views import (
     BatchView,
@@ -110,7 +111,6 @@ def _views(session: Session, batches: Sequence[Batch]) -> list[BatchView]:
 
 def _view(session: Session, batch: Batch, spec: BatchSpec, now: datetime) -> BatchView:
     plan = msgspec.json.decode(spec.plan, type=Plan)
-    judges = plan.judge.judges if plan.judge is not None else ()
     waits = waiting_on(session, batch, now)
     return BatchView(
         id=batch.id,
@@ -127,9 +127,9 @@ def _view(session: Session, batch: Batch, spec: BatchSpec, now: datetime) -> Bat
             ),
         ),
         cost=cost_view(batch),
-        eta_s=_eta_s(batch, len(plan.variants) + len(judges), now, waits),
-        models=model_views(plan.variants),
-        judges=model_views(judges),
+        eta_s=_eta_s(batch, len(plan.variants) + len(panels_of(plan)[0]), now, waits),
+        models=model_views(once(variant for one in plan.all for variant in one.variants)),
+        judges=model_views(judges_of(plan)),
         metadata=msgspec.json.decode(spec.body, type=_Body).metadata,
         **_as_stored(batch),
     )

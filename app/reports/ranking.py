@@ -15,10 +15,11 @@ _CLOSE = 1e-9
 
 
 class Standing(NamedTuple):
-    """The sum of one contestant's scores, and on how many jobs it has one."""
+    """The sum of one contestant's scores, on how many jobs it has one, and how many ask it."""
 
     total: float
     scored: int
+    jobs: int
 
     @property
     def mean(self) -> float | None:
@@ -33,14 +34,14 @@ class Place(NamedTuple):
     undecided: bool
 
 
-def places(standings: Sequence[Standing], jobs: int) -> list[Place]:
+def places(standings: Sequence[Standing]) -> list[Place]:
     """Where each contestant stands, in the order they are given.
 
     A place is undecided if some other contestant could end on the other side of it, whichever
     of the two has the scores missing.
     """
     means = [standing.mean for standing in standings]
-    bounds = [_bounds(standing, jobs) for standing in standings]
+    bounds = [_bounds(standing) for standing in standings]
     found = []
     for here, mean in enumerate(means):
         others = [there for there in range(len(means)) if there != here]
@@ -55,8 +56,8 @@ def places(standings: Sequence[Standing], jobs: int) -> list[Place]:
     return found
 
 
-def _bounds(standing: Standing, jobs: int) -> tuple[float, float]:
-    missing = max(0, jobs - standing.scored)
+def _bounds(standing: Standing) -> tuple[float, float]:
+    missing = max(0, standing.jobs - standing.scored)
     count = max(1, standing.scored + missing)
     return standing.total / count, (standing.total + SCORE_MAX * missing) / count
 

@@ -19,10 +19,11 @@ from app.reports.views import CostView, JobCounts
 class ContestantView(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the leaderboard.
 
-    `answered`, `refused`, `failed` and `missing` add up to the batch's jobs: `failed` is what
-    providers or networks did, `missing` what was never asked or not asked to the end; neither
-    is a bad answer, and neither is scored. `coverage` is the share of jobs with a score, or
-    with an answer where nothing is judged.
+    `answered`, `refused`, `failed` and `missing` add up to the jobs that ask it, which are all of
+    a batch unless its lines ask for different models: `failed` is what providers or networks
+    did, `missing` what was never asked or not asked to the end; neither is a bad answer, and
+    neither is scored. `coverage` is the share of them with a score, or with an answer where
+    nothing is judged. A model that others fall back to is asked where they have done so.
 
     `rank` is the place by mean score, and `rating` follows from who won against whom; the two
     may differ. `undecided` says that the scores nobody knows could

@@ -45,19 +45,35 @@ def paired_tests(
     """A test for every two columns of scores, of which rows are prompts and NaN is missing.
 
     Prompts are what is drawn, so a prompt is one observation, whatever number of scores went
-    into its mean. The finding is `better` or `worse` where the adjusted p is below
-    1 - confidence, `equivalent` where that of equivalence is, and otherwise `unclear`: too few
-    prompts to say.
+    into its mean.
+
+    Raises:
+        ValueError: the margin is not more than 0.
+    """
+    pairs = [
+        ((names[one], names[other]), scores[:, one] - scores[:, other])
+        for one, other in combinations(range(len(names)), 2)
+    ]
+    return pairs_tested(pairs, margin=margin, confidence=confidence)
+
+
+def pairs_tested(
+    pairs: Sequence[tuple[tuple[str, str], Floats]],
+    *,
+    margin: float,
+    confidence: float = CONFIDENCE,
+) -> list[PairedTest]:
+    """A test for each pair of names with its differences on each prompt, NaN where one is missing.
+
+    The finding is `better` or `worse` where the adjusted p is below 1 - confidence, `equivalent`
+    where that of equivalence is, and otherwise `unclear`: too few prompts to say.
 
     Raises:
         ValueError: the margin is not more than 0.
     """
     if margin <= 0:
         raise ValueError("a margin of equivalence is more than 0")
-    tests = [
-        _test((names[one], names[other]), scores[:, one] - scores[:, other], margin, confidence)
-        for one, other in combinations(range(len(names)), 2)
-    ]
+    tests = [_test(names, differences, margin, confidence) for names, differences in pairs]
     return _adjusted(tests, 1 - confidence)
 
 

@@ -76,8 +76,8 @@ class System:
         """A worker that is only in the store, with an hour's lease."""
         worker_id, store = new_id(Prefix.WORKER), self.services.store
         statement = store.sql(
-            "INSERT INTO worker (id, host, pid, version, started_at, lease_until) "
-            "VALUES (:id, 'bench', 1, '0', {now}, {after_ms(3600000)})"
+            "INSERT INTO worker (id, host, pid, version, started_at, lease_until, writer_lag_ms) "
+            "VALUES (:id, 'bench', 1, '0', {now}, {after_ms(3600000)}, 0)"
         )
         with store.transaction() as tx:
             tx.execute(statement, {"id": worker_id})

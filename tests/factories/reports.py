@@ -4,7 +4,16 @@ from typing import Any
 
 import msgspec
 
-from app.reports.judged_views import EstimateView, PairedTestView, RatingView, WinsView
+from app.reports.against_views import AgainstRow, AgainstView, SideView
+from app.reports.judged_views import (
+    BlendProofView,
+    ContributionView,
+    DuelView,
+    EstimateView,
+    PairedTestView,
+    RatingView,
+    WinsView,
+)
 from app.reports.report_views import (
     ContestantView,
     FailureView,
@@ -119,9 +128,9 @@ def make_report(*rows: ContestantView, **values: Any) -> ReportView:
     return msgspec.structs.replace(view, **values)
 
 
-def make_judge(label: str) -> JudgePanelist:
+def make_judge(label: str, **values: Any) -> JudgePanelist:
     """A judge that gave every verdict."""
-    return JudgePanelist(
+    judge = JudgePanelist(
         label=label,
         model=label,
         simulated=False,
@@ -131,6 +140,7 @@ def make_judge(label: str) -> JudgePanelist:
         cost_nanos=7,
         unpriced_answers=0,
     )
+    return msgspec.structs.replace(judge, **values)
 
 
 def make_failure(label: str, reason: str, calls: int = 3) -> FailureView:
@@ -151,3 +161,86 @@ def make_cost(**values: Any) -> CostView:
         possible_duplicate_nanos=0,
     )
     return msgspec.structs.replace(cost, **values)
+
+
+def make_proof(best: str = "acme/a", *contributions: str, **values: Any) -> BlendProofView:
+    """A blend that is better than its best source, and dearer."""
+    duel = DuelView(
+        best=best,
+        prompts=30,
+        wins=18,
+        ties=6,
+        losses=6,
+        win_share=make_estimate(0.7, 0.15, 30),
+        difference=make_estimate(0.8, 0.3, 30),
+        p=0.004,
+        contributions=[
+            ContributionView(label=label, difference=make_estimate(0.25, 0.2, 30))
+            for label in contributions
+        ],
+    )
+    proof = BlendProofView(
+        both_orders=True,
+        duel=duel,
+        extra_cost_nanos=1_600_000,
+        extra_cost_per_win_nanos=4_000_000,
+        extra_latency_ms=900,
+        extra_latency_per_win_ms=2250,
+    )
+    return msgspec.structs.replace(proof, **values)
+
+
+def make_side(batch_id: str, **values: Any) -> SideView:
+    """A closed, judged batch of forty jobs."""
+    whole = make_report()
+    side = SideView(
+        batch_id=batch_id,
+        name=None,
+        mode="judge",
+        state="completed",
+        simulated=False,
+        jobs=whole.jobs,
+        judged=40,
+        spent_nanos=10_000_000,
+    )
+    return msgspec.structs.replace(side, **values)
+
+
+def make_against_row(label: str, difference: float = 0.5, **values: Any) -> AgainstRow:
+    """A contestant that became better, dearer and slower."""
+    row = AgainstRow(
+        label=label,
+        against_label=label,
+        model="acme/a",
+        against_model="acme/a",
+        score=7.0 + difference,
+        against_score=7.0,
+        test=make_test(label, label, difference),
+        asked=40,
+        answered=39,
+        against_answered=36,
+        gained=4,
+        lost=1,
+        p_answered=0.375,
+        p_answered_adjusted=0.375,
+        cost_nanos=make_estimate(123_456.7, 1_000.0),
+        latency_ms=make_estimate(250.4, 10.0),
+    )
+    return msgspec.structs.replace(row, **values)
+
+
+def make_against(*rows: AgainstRow, **values: Any) -> AgainstView:
+    """Two batches of the same forty jobs."""
+    view = AgainstView(
+        batch=make_side("batch_1"),
+        against=make_side("batch_0"),
+        jobs=40,
+        only_here=0,
+        only_there=0,
+        other_prompts=0,
+        rows=list(rows or (make_against_row("acme/a"),)),
+        labels_only_here=[],
+        labels_only_there=[],
+        notes=[],
+    )
+    return msgspec.structs.replace(view, **values)

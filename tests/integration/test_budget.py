@@ -16,7 +16,7 @@ DOLLAR = 1_000_000_000
 
 def try_to_reserve(store: Store, batch_id: str, amount_nanos: int) -> bool:
     with store.transaction() as tx:
-        return reserve(tx, store, batch_id, amount_nanos)
+        return reserve(tx, store, batch_id, amount_nanos) is not None
 
 
 def settle(store: Store, *settlements: Settlement) -> list[str]:
@@ -123,7 +123,7 @@ def test_settling_nothing_touches_nothing(store: Store) -> None:
 def test_a_rolled_back_reservation_leaves_the_room(store: Store, account_id: str) -> None:
     batch_id = open_batch(store, account_id, cap_nanos=100)
     with pytest.raises(RuntimeError), store.transaction() as tx:
-        assert reserve(tx, store, batch_id, 100)
+        assert reserve(tx, store, batch_id, 100) is not None
         raise RuntimeError
     assert try_to_reserve(store, batch_id, 100)
 

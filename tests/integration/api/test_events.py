@@ -78,13 +78,13 @@ def test_streams_of_an_account_are_bounded_and_given_back(api: Api) -> None:
     path = f"/v1/batches/{api.finished('a')['id']}/events"
     for _ in range(STREAMS_MAX + 1):
         assert api.get(path).status_code == 200
-    held = [streams.begin(account_id, _none()) for _ in range(STREAMS_MAX)]
+    held = [streams.open(account_id, _none()) for _ in range(STREAMS_MAX)]
     answer = api.get(path)
     assert "streams open" in refused(answer, 429)
     assert int(answer.headers["retry-after"]) > 0
     assert api.get(path, key=api.stranger_key()).status_code == 404
     with pytest.raises(RateLimitedError):
-        streams.begin(account_id, _none())
+        streams.open(account_id, _none())
     _run(lambda: _hang_up(held[0]))
     assert api.get(path).status_code == 200
 

@@ -67,6 +67,22 @@ def test_a8_another_accounts_key_is_another_key(api: Api) -> None:
     assert mine.json()["id"] != theirs.json()["id"]
 
 
+def test_a10_after_its_seven_days_a_key_makes_a_batch_anew(api: Api) -> None:
+    headers, engine = {"Idempotency-Key": "night 1"}, api.engine
+    first = api.post("/v1/batches", json=submission("a"), headers=headers)
+    age = "UPDATE idempotency_key SET created_at = {after_ms(:ms)}"
+    for days, expected in ((6.9, 200), (7.1, 201)):
+        with engine.store.transaction() as tx:
+            tx.run(engine.store.sql(age), {"ms": round(-days * 86_400_000)})
+        engine.follow(Step.RECONCILE, ())
+        again = api.post("/v1/batches", json=submission("a"), headers=headers)
+        assert again.status_code == expected
+        assert (again.json()["id"] == first.json()["id"]) == (expected == 200)
+    assert batches_in(api) == 2
+    # From then on it is the new one's, for its own seven days; also with another body.
+    refused(api.post("/v1/batches", json=submission("b"), headers=headers), 409)
+
+
 def test_a9_of_many_at_once_with_one_key_one_makes_the_batch(api: Api) -> None:
     answers: list[tuple[int, str]] = []
     start = threading.Barrier(8)

@@ -20,7 +20,6 @@ from app.queue import Step
 from app.reports.leaderboard import report
 from app.reports.progress import batch_view
 from app.reports.results import result_page
-from tests.factories.racing import run_at_once
 from tests.fakes.engine import Engine
 from tests.integration.engine.failing import make_due
 from tests.integration.engine.test_flow import QUICK, batch_of
@@ -101,20 +100,6 @@ def test_what_fails_after_the_first_calls_stops_nothing(engine: Engine) -> None:
     batch = ended(engine, batch_id)
     assert (batch.state, batch.jobs_succeeded, batch.jobs_failed) == ("completed", 50, 30)
     assert (batch.first_left, batch.first_failed) == (0, 0)
-
-
-def test_of_a_group_that_passes_the_fiftieth_only_the_first_count(engine: Engine) -> None:
-    batch_id = engine.submit(prompts(60), stop_if_failed_percent=2, params=QUICK)
-    engine.follow(*engine.queue.hints.popleft())
-    calls = engine.claim(wanted=60)
-    assert len(calls) == 60
-    # In the order in which they came in, which is not that of their ids.
-    came = [yes(one) for one in calls[10:59]] + [no(engine, one) for one in calls[:10]]
-    record(engine.services, [*came, no(engine, calls[59])])
-    batch = ended(engine, batch_id)
-    assert (batch.first_left, batch.first_failed, batch.ending) == (0, 1, None)
-    engine.drain()
-    assert ended(engine, batch_id).state == "completed"
 
 
 def test_refusals_are_answers(engine: Engine) -> None:
@@ -240,18 +225,6 @@ def test_q9_a_stop_whose_message_is_lost_is_found_in_the_store(engine: Engine) -
     batch = ended(engine, batch_id)
     assert (batch.state, batch.jobs_failed, batch.jobs_cancelled) == ("failed", 1, 19)
     assert reconcile(engine.services) == []
-
-
-def test_writers_at_once_count_each_of_the_first_calls_exactly_once(engine: Engine) -> None:
-    batch_id = engine.submit(prompts(64), stop_if_failed_percent=99, params=QUICK)
-    engine.follow(*engine.queue.hints.popleft())
-    groups = [[no(engine, one) for one in engine.claim(wanted=8)] for _ in range(8)]
-    run_at_once(lambda n: record(engine.services, groups[n]), 8, threads=8)
-    batch = ended(engine, batch_id)
-    assert (batch.first_left, batch.first_failed) == (0, 50)
-    assert batch.ending == "too_many_failed"
-    engine.drain()
-    assert ended(engine, batch_id).jobs_failed == 64
 
 
 def test_a_batch_that_was_cancelled_does_not_also_stop(engine: Engine) -> None:

@@ -23,6 +23,20 @@ CASES: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     (("--blend", "moa", "--layers", "2"), {"mode": "blend", "blend": {"strategy": "moa", "layers": 2}}),
     (("--blend", "self_moa", "--samples", "4", "--min-candidates", "3"),
      {"mode": "blend", "blend": {"strategy": "self_moa", "samples": 4, "min_candidates": 3}}),
+    (("--blend", "consensus", "--contribution"),
+     {"mode": "blend", "blend": {"strategy": "consensus", "contribution": True}}),
+    (("--judge", "j/a", "--judge", "j/b", "--scoring", "pairwise", "--pairs", "4", "--canary"),
+     {"mode": "judge", "judge": {"judges": ["j/a", "j/b"], "scoring": "pairwise", "pairs": 4, "canary": True}}),
+    (("--judge", "j/a", "--judge", "j/b", "--escalate-below", "1.5", "--allow-self"),
+     {"mode": "judge", "judge": {"judges": ["j/a", "j/b"], "escalate_below": 1.5, "allow_self": True}}),
+    (("--check", "exact", "--check", "contains=a=b", "--check", "number=4.5",
+      "--check", 'json_schema={"type": "object"}',
+      "--check", '{"kind": "regex", "value": "^A", "ignore_case": true}'),
+     {"mode": "judge", "judge": {"checks": [
+         {"kind": "exact"}, {"kind": "contains", "value": "a=b"}, {"kind": "number", "value": 4.5},
+         {"kind": "json_schema", "value": {"type": "object"}},
+         {"kind": "regex", "value": "^A", "ignore_case": True}]}}),
+    (("--reference", "Two."), {"jobs": [{"prompt": "One?", "reference": "Two."}]}),
     (("--fallback", "c/d", "--mesh-strategy", "cost"),
      {"mode": "mesh", "mesh": {"fallback": ["c/d"], "strategy": "cost"}}),
 ]  # fmt: skip
@@ -48,4 +62,16 @@ def test_metadata_that_is_no_pair_is_a_usage_error(
 ) -> None:
     words = ("submit", "--model", "a/b", "--prompt", "One?", "--metadata", pair)
     assert overnight(*words) == ExitCode.USAGE
+    assert api.journal == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--reference", "a", "--reference", "b"), ("--check", "number=four"), ("--check", "{")],
+    ids=" ".join,
+)
+def test_what_cannot_be_meant_is_a_usage_error(
+    overnight: Overnight, api: FakeApi, words: tuple[str, ...]
+) -> None:
+    assert overnight("submit", "--model", "a/b", "--prompt", "One?", *words) == ExitCode.USAGE
     assert api.journal == []

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from api.cli.failure import ExitCode
 from api.cli.report import show_report
+from tests.factories.reports import make_against, make_against_row, make_proof
 from tests.fakes.api import FakeApi
 from tests.unit.cli.conftest import Overnight
 
@@ -144,9 +146,36 @@ def test_a_rating_is_shown_with_how_far_its_interval_reaches(capsys: pytest.Capt
 
 
 def test_a_blend_is_shown_against_the_best_of_its_sources(capsys: pytest.CaptureFixture[str]):
-    share = {"value": 0.7, "low": 0.52, "high": 0.84, "prompts": 30}
-    duel = {"best": "acme/a", "wins": 18, "ties": 6, "losses": 6, "win_share": share}
-    proof = {"duel": duel, "extra_cost_per_win_nanos": 4_000_000}
+    proof = msgspec.to_builtins(make_proof("acme/a", "acme/b"))
     show_report(report(entry("synthesis"), blend=proof))
     shown = capsys.readouterr().out
-    assert "18 won, 6 tied, 6 lost (95 %: 52-84 % of wins); $0.004 more" in shown
+    assert "18 won, 6 tied, 6 lost on 30 prompts" in shown
+    assert "+$0.004 and +2.2 s for each win more than losses" in shown
+    assert "With acme/b it scores +0.25" in shown
+
+
+def test_a_batch_is_shown_against_another(
+    overnight: Overnight, api: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = make_against_row("new", against_label="old")
+    view = msgspec.to_builtins(make_against(row, notes=["Keep \x1b[2J in mind."]))
+    api.answer("GET /v1/batches/batch_1/report", view)
+    assert overnight("report", "batch_1", "--against", "batch_0") == ExitCode.DONE
+    assert api.journal[-1].url.params["against"] == "batch_0"
+    shown = capsys.readouterr().out
+    assert "new is better than old, by 0.50 points on 40 shared prompts" in shown
+    for part in ("+0.50 [+0.20, +0.80]", "better", "+$0.000123", "+250 ms", "Keep  [2J in mind."):
+        assert part in shown
+    assert overnight("report", "batch_1", "--against", "batch_0", "--json") == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out) == view
+
+
+def test_a_gate_is_of_the_batch_itself_also_where_it_is_compared(
+    overnight: Overnight, api: FakeApi
+) -> None:
+    api.answer(
+        "GET /v1/batches/batch_1/report", msgspec.to_builtins(make_against()), report(entry("a"))
+    )
+    words = ("report", "batch_1", "--against", "batch_0", "--gate", "score(a) > 9")
+    assert overnight(*words) == ExitCode.FAILED
+    assert "against" not in api.journal[-1].url.params

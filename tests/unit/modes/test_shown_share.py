@@ -24,8 +24,19 @@ def test_j9_task_reference_and_answers_are_cut_to_the_share_of_a_small_context()
     assert material.answer_chars_max == ANSWERS_CHARS_MAX * SHARE / 2
 
 
-@pytest.mark.parametrize("share", [0.05, 1.0])
-def test_j9_so_are_the_answers_that_a_synthesizer_reads(share: float):
-    asked = ask_with_answers([Message("user", "Why?")], Rules("Blend."), HUGE, ("s",), share=share)
-    assert sum(message.text.count("x") for message in asked.messages) >= 1
-    assert asked.meta["answer_chars_max"] == ANSWERS_CHARS_MAX * share / 2
+@pytest.mark.parametrize(
+    ("room_tokens", "asked", "shown"),
+    [
+        (None, "Why?", ANSWERS_CHARS_MAX),
+        (10_000, "Why?" * 3_000, 9_000),  # 12,000 characters are 4,000 of the tokens
+        (10_000, "Why?" * 30_000, 1_280),
+    ],
+)
+def test_j9_a_synthesizer_is_shown_of_answers_what_the_conversation_leaves_of_its_room(
+    room_tokens: int | None, asked: str, shown: int
+):
+    conversation = [Message("user", asked)]
+    rules = Rules("Blend.")
+    told = ask_with_answers(conversation, rules, HUGE, ("s",), room_tokens=room_tokens)
+    assert sum(message.text.count("x") for message in told.messages) >= shown / 2
+    assert told.meta["answer_chars_max"] == shown / 2
