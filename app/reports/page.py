@@ -125,7 +125,7 @@ _PACE: dict[str, _Cell] = {
 
 def _leaderboard(view: ReportView) -> Grid:
     rows = view.leaderboard
-    columns = {"model": lambda row: row.label, "#": _place}
+    columns: dict[str, _Cell] = {"model": lambda row: row.label, "#": _place}
     columns |= (_JUDGED if view.judges else {}) | {"answered": lambda row: row.answered}
     columns |= {name: cell for name, cell in _BAD.items() if any(map(cell, rows))}
     if any(row.coverage < 1 for row in rows):
