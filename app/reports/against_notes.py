@@ -89,7 +89,7 @@ def against_in_one_sentence(view: AgainstView, name: Name = str) -> str:
         return f"{_count(view.jobs, 'job')} in both, and no scores to compare."
     if len(told) > 1:
         found: Counter[str] = Counter(row.test.finding for row in told if row.test is not None)
-        counted = [f"{found[word]} {word}" for word in _FINDINGS if found[word]]
+        counted = [f"{found[word]} {_is(found[word])} {word}" for word in _FINDINGS if found[word]]
         changed = [row for row in told if row.test and row.test.finding in ("better", "worse")]
         parts = [
             f"Of {len(told)} models {_listed(counted)}",

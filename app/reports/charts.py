@@ -106,6 +106,7 @@ def _q(field: str, title: str | None = None) -> _Spec:
         "type": "quantitative",
         "title": title,
         "scale": {"zero": False, "nice": True},
+        "axis": {"tickCount": 8},
     }
 
 

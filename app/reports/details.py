@@ -28,7 +28,7 @@ DISPUTES_MAX = 5
 EXCERPT_CHARS = 2_000
 PERCENTS = (5, 25, 50, 75, 95)
 _STREAMED = 500
-_PACKAGES = ("overnight", "numpy", "scipy")
+_PACKAGES = ("overnight", "numpy")
 _JOB = (Job.id, Job.position, Job.custom_id, Job.state, Job.reason, Job.message, Job.plan)
 
 

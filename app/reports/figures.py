@@ -52,12 +52,17 @@ def gained(found: EstimateView | None) -> str:
     return NOTHING if found is None else _signed(found.value, found.low, found.high)
 
 
-def more_money(nanos: float | None) -> str:
-    """A difference of costs, to its third digit: what is told is a mean."""
+def about_money(nanos: float | None) -> str:
+    """Dollars to the third digit, for what is a mean; what is not known is never $0."""
     if nanos is None:
-        return NOTHING
+        return "unknown"
     digits = max(0, int(log10(abs(nanos) or 1)) - 2)
-    return f"{_sign(nanos)}${nanos_to_dollars(int(round(abs(nanos), -digits)))}"
+    return f"${nanos_to_dollars(int(round(abs(nanos), -digits)))}"
+
+
+def more_money(nanos: float | None) -> str:
+    """A difference of costs, to its third digit."""
+    return NOTHING if nanos is None else f"{_sign(nanos)}{about_money(nanos)}"
 
 
 def more_time(ms: float | None) -> str:

@@ -7,7 +7,7 @@ image, a mention or HTML, and cannot end a row of a table.
 import re
 from collections.abc import Iterator, Sequence
 
-from app.reports.figures import latency, money, points, rating, share
+from app.reports.figures import about_money, latency, money, points, rating, share
 from app.reports.proof import proof_lines
 from app.reports.report_views import ContestantView, ReportView
 from app.reports.sentence import in_one_sentence
@@ -87,7 +87,7 @@ def _cells(row: ContestantView, *, judged: bool, rated: bool, bad: Sequence[str]
     yield latency(row.latency_p50_ms)
     yield latency(row.latency_p95_ms)
     yield money(row.cost_nanos)
-    yield money(row.cost_per_answer_nanos) if row.answered else ""
+    yield about_money(row.cost_per_answer_nanos) if row.answered else ""
 
 
 def _proof(view: ReportView) -> str:

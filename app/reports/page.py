@@ -1,7 +1,7 @@
 """A report as one page that needs nothing else, and in which all that models wrote is only text."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ def as_page(view: ReportView, details: Details) -> str:
         sentence=in_one_sentence(view),
         charts=charts(view, details.latencies),
         leaderboard=_leaderboard(view),
+        pace=_pace(view),
         proof=list(proof_lines(view.blend)) if view.blend else [],
         wins=_wins(view),
         tests=_tests(view),
@@ -104,25 +105,40 @@ _JUDGED: dict[str, _Cell] = {
     "wins [95 %]": lambda row: figures.share(row.win_share),
     "rating [95 %]": lambda row: figures.rating(row.rating),
 }
-_ALWAYS: dict[str, _Cell] = {
-    "answered": lambda row: row.answered,
+#: Columns that are shown where there is anything in one.
+_BAD: dict[str, _Cell] = {
     "refused": lambda row: row.refused,
     "failed": lambda row: row.failed,
     "missing": lambda row: row.missing,
-    "coverage": lambda row: f"{row.coverage:.0%}",
+}
+_PACE: dict[str, _Cell] = {
     "p50": lambda row: figures.latency(row.latency_p50_ms),
     "p95": lambda row: figures.latency(row.latency_p95_ms),
+    "tokens in": lambda row: f"{row.input_tokens:,}",
+    "tokens out": lambda row: f"{row.output_tokens:,}",
     "cost": lambda row: figures.money(row.cost_nanos),
-    "per answer": lambda row: figures.money(row.cost_per_answer_nanos) if row.answered else "",
+    "per answer": lambda row: (
+        figures.about_money(row.cost_per_answer_nanos) if row.answered else ""
+    ),
 }
 
 
 def _leaderboard(view: ReportView) -> Grid:
-    columns = {"model": lambda row: row.label, "#": _place}
-    columns |= (_JUDGED if view.judges else {}) | _ALWAYS
-    return Grid(
-        list(columns), [[cell(row) for cell in columns.values()] for row in view.leaderboard]
-    )
+    rows = view.leaderboard
+    columns: dict[str, _Cell] = {"model": lambda row: row.label, "#": _place}
+    columns |= (_JUDGED if view.judges else {}) | {"answered": lambda row: row.answered}
+    columns |= {name: cell for name, cell in _BAD.items() if any(map(cell, rows))}
+    if any(row.coverage < 1 for row in rows):
+        columns["coverage"] = lambda row: f"{row.coverage:.0%}"
+    return _grid(rows, columns)
+
+
+def _pace(view: ReportView) -> Grid:
+    return _grid(view.leaderboard, {"model": lambda row: row.label} | _PACE)
+
+
+def _grid(rows: Sequence[ContestantView], columns: Mapping[str, _Cell]) -> Grid:
+    return Grid(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
 
 
 def _place(row: ContestantView) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from app.reports.figures import chance, money, points
+from app.reports.figures import about_money, chance, points
 from app.reports.judged_views import PairedTestView
 from app.reports.report_views import ContestantView, ReportView
 
@@ -25,7 +25,7 @@ def in_one_sentence(view: ReportView, name: Name = str) -> str:
     if first.undecided:
         told += ", and scores that are missing could change its place"
     if first.cost_per_answer_nanos is not None:
-        told += f"; an answer of it costs {money(first.cost_per_answer_nanos)}"
+        told += f"; an answer of it costs {about_money(first.cost_per_answer_nanos)}"
     return f"{told}."
 
 

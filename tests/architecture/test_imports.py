@@ -6,7 +6,7 @@ import sys
 import pytest
 
 #: Each would add a tenth of a second or more to every command, process and worker.
-HEAVY = ("numpy", "scipy", "pyarrow", "altair", "vl_convert", "jsonschema")
+HEAVY = ("numpy", "pyarrow", "vl_convert", "jsonschema")
 
 
 @pytest.mark.parametrize("module", ["api.main", "api.cli.commands", "workers.broker"])

@@ -1,8 +1,10 @@
 """A report in a real browser, with answers that try everything: nothing runs, nothing is loaded."""
 
+import re
 import shutil
 import subprocess
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -63,6 +65,45 @@ def test_e2_e3_in_a_browser_nothing_of_an_answer_runs_or_is_loaded(tmp_path: Pat
         assert element not in dom
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+@pytest.mark.parametrize("width", [390, 1280], ids=["phone", "desktop"])
+def test_the_page_follows_the_reader_s_light_and_dark(tmp_path: Path, width: int) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(as_page(make_report(), Details()))
+    backgrounds = {}
+    for name, scheme in (("dark", 0), ("light", 1)):
+        image = tmp_path / f"{name}.png"
+        shown(
+            page, tmp_path, f"--blink-settings=preferredColorScheme={scheme}",
+            f"--window-size={width},900", f"--screenshot={image}",
+        )  # fmt: skip
+        backgrounds[name] = corner_of(image)
+    assert max(backgrounds["dark"]) < 0x40
+    assert min(backgrounds["light"]) > 0xF0
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+def test_the_page_prints(tmp_path: Path) -> None:
+    page, printed = tmp_path / "report.html", tmp_path / "report.pdf"
+    page.write_text(as_page(make_report(), Details()))
+    shown(page, tmp_path, f"--print-to-pdf={printed}")
+    assert printed.read_bytes().startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes())) in range(1, 5)
+
+
+def corner_of(image: Path) -> bytes:
+    """The red, green and blue of an image's first pixel, which no filter of PNG changes."""
+    data = image.read_bytes()
+    assert data.startswith(b"\x89PNG")
+    packed, place = b"", 8
+    while place < len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] == b"IDAT":
+            packed += data[place + 8 : place + 8 + size]
+        place += size + 12
+    return zlib.decompress(packed)[1:4]
+
+
 def hostile_page(url: str) -> str:
     """A page with every attack wherever a client's or a model's words are shown."""
     words = [attack.replace("{url}", url) for attack in ATTACKS]
@@ -82,9 +123,14 @@ def hostile_page(url: str) -> str:
 
 def rendered(page: Path, folder: Path) -> str:
     """What a browser makes of a page."""
+    return shown(page, folder, "--dump-dom", "--virtual-time-budget=3000")
+
+
+def shown(page: Path, folder: Path, *options: str) -> str:
+    """Show a page in a browser without a screen; what it says."""
     assert CHROMIUM is not None
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    place = [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=3000", page.as_uri()]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", *options]
+    place = [f"--user-data-dir={folder / 'profile'}", page.as_uri()]
     return subprocess.run(
         [*command, *place], capture_output=True, text=True, timeout=100, check=True
     ).stdout

@@ -59,7 +59,7 @@ def found(finding: str, difference: float = 0.5) -> AgainstView:
                 make_against_row("a"),
                 make_against_row("b", test=make_test("b", "b", 0.1, finding="equivalent")),
             ),
-            "Of 2 models 1 better and 1 equivalent; a by +0.50 points (p = 0.002).",
+            "Of 2 models 1 is better and 1 is equivalent; a by +0.50 points (p = 0.002).",
         ),
         (
             make_against(make_against_row("a", score=None, against_score=None, test=None)),
