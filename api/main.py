@@ -12,6 +12,7 @@ from api.admission import Admission
 from api.middleware import RequestMiddleware
 from api.openai import router as openai_v1
 from api.openai.errors import FACADE as OPENAI
+from api.streams import Streams
 from api.v1 import router as v1
 from app.db import Commit
 from app.endings import Endings
@@ -68,6 +69,7 @@ def _lifespan(given: Services | None) -> Lifespan:
         app.state.services = services
         app.state.senders = SenderSet(services.settings.trusted_hosts)
         app.state.endings = Endings(services.settings.broker_url)
+        app.state.streams = Streams()
         link = Link(connect(services.settings.broker_url))
         app.state.admission = Admission(services, SharedRequests(link))
         try:

@@ -92,6 +92,17 @@ _FORM = {
 }
 
 
+_EXAMPLE = {
+    "name": "nightly",
+    "mode": "compare",
+    "models": ["simulated/gold", {"model": "simulated/tin", "params": {"temperature": 0.2}}],
+    "params": {"max_tokens": 64},
+    "jobs": [{"custom_id": "sky", "prompt": "Why is the sky blue?"}],
+    "budget_usd": 1,
+    "metadata": {"team": "search"},
+}
+
+
 def install(app: FastAPI) -> None:
     """Have `/openapi.json` answer with the whole description, made once."""
 
@@ -112,6 +123,9 @@ def _described(app: FastAPI) -> dict[str, Any]:
     _, shapes = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
     schemas.update(shapes)
     schemas.update(_submission())
+    for one in found["paths"]["/v1/batches"]["get"]["parameters"]:
+        if one["name"] == "metadata":
+            one |= {"style": "deepObject", "explode": True}
     upload = found["paths"]["/v1/files"]["post"]
     upload["requestBody"] = {
         "required": True,
@@ -129,4 +143,5 @@ def _submission() -> dict[str, Any]:
         "minItems": 1,
         "items": {"$ref": _REF.format(name="JobLine")},
     }
+    schema["examples"] = [_EXAMPLE]
     return {**definitions, "BatchSubmission": schema}

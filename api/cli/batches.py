@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.client import connect
+from api.cli.failure import ExitCode, Failure
 from api.cli.output import dollars, note, show_json, show_table
 from api.cli.watch import closed_jobs, words_of
 
@@ -21,14 +22,23 @@ def add_to(app: typer.Typer) -> None:
 def batches(
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
+    name: Annotated[str | None, typer.Option(help="Only those called so.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option(help="Only those in this state; repeat it for others.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only those with this pair; repeat it for more."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List batches, newest first.
 
-    Example: overnight batches --limit 50
+    Example: overnight batches --state running --metadata team=search
     """
+    pairs = dict(_pair(text) for text in metadata or ())
     with connect() as client:
-        found = list(client.pages("/v1/batches", limit))
+        found = list(client.pages("/v1/batches", limit, name=name, state=state or None, **pairs))
     if as_json:
         show_json(found)
         return
@@ -45,6 +55,13 @@ def batches(
     )
     columns = ("batch", "name", "state", "jobs", "spent", "at (UTC)")
     show_table(columns, rows, right=("jobs", "spent"), whole=("batch", "at (UTC)"))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, is_pair, value = text.partition("=")
+    if not is_pair or not name:
+        raise Failure(f"--metadata {text}: write it as NAME=VALUE", ExitCode.USAGE)
+    return f"metadata[{name}]", value
 
 
 def cancel(batch_id: BatchId, *, as_json: AsJson = False) -> None:

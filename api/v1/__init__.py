@@ -7,6 +7,7 @@ from api.v1 import (
     api_keys,
     audit,
     batches,
+    events,
     files,
     jobs,
     models,
@@ -23,6 +24,7 @@ from api.v1 import (
 router = APIRouter()
 for part in (
     batches,
+    events,
     reports,
     results,
     jobs,

@@ -18,7 +18,7 @@ from app.pipeline.retry import retry
 from app.pipeline.services import Services
 from app.pipeline.submit import Submission, Submitted, submit
 from app.pipeline.upload import stored_lines
-from app.reports.progress import batch_view, list_batches
+from app.reports.progress import Narrowed, batch_view, list_batches
 from app.reports.views import BatchView
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
@@ -50,9 +50,10 @@ def estimate_batch(
 def batches(
     principal: Reader, services: WithServices, query: Annotated[BatchesQuery, Query()]
 ) -> Response:
-    """List batches, newest first."""
+    """List batches, newest first; of those, the ones with a name, in a state, with metadata."""
     with services.store.read() as session:
-        page = list_batches(session, principal.account_id, query.after, query.limit)
+        narrowed = Narrowed(query.name, query.state, query.metadata)
+        page = list_batches(session, principal.account_id, query.after, query.limit, narrowed)
     return answer(BatchPage(*page))
 
 

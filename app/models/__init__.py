@@ -5,6 +5,7 @@ from app.models.audit import AuditEntry
 from app.models.base import Table, UTCDateTime
 from app.models.batch import (
     Batch,
+    BatchMetadata,
     BatchSpec,
     IdempotencyKey,
     InputFile,
@@ -27,6 +28,7 @@ __all__ = [
     "AuditEntry",
     "Backlog",
     "Batch",
+    "BatchMetadata",
     "BatchSpec",
     "Call",
     "Delivery",

@@ -23,6 +23,18 @@ class Batch(Table, table=True):
             name="counts_add_up",
         ),
         Index("ix_batch_account", "account_id", "id"),
+        # What lists are narrowed by; a question that is waited for is in no list.
+        *(
+            Index(
+                f"ix_batch_{column}",
+                "account_id",
+                column,
+                "id",
+                sqlite_where=text("interactive = 0"),
+                postgresql_where=text("NOT interactive"),
+            )
+            for column in ("name", "state")
+        ),
         Index(
             "ix_batch_open",
             "id",
@@ -131,6 +143,17 @@ class BatchSpec(Table, table=True):
     batch_id: str = Field(sa_type=Id, primary_key=True, foreign_key="batch.id")
     plan: str = Field(sa_type=LongText)
     body: str = Field(sa_type=LongText)
+
+
+class BatchMetadata(Table, table=True):
+    """A pair of a batch's metadata, to find the batch by; what is shown of it is in its spec."""
+
+    __tablename__ = "batch_metadata"
+
+    account_id: str = Field(sa_type=Id, primary_key=True)
+    name: str = Field(sa_type=LongText, primary_key=True)
+    value: str = Field(sa_type=LongText, primary_key=True)
+    batch_id: str = Field(sa_type=Id, primary_key=True, index=True)
 
 
 class Job(Table, table=True):

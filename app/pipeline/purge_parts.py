@@ -15,6 +15,7 @@ from app.models import (
     Account,
     ApiKey,
     Batch,
+    BatchMetadata,
     BatchSpec,
     Delivery,
     Endpoint,
@@ -162,7 +163,7 @@ def _delete_batches(files: Files, tx: Tx, purge: Purge) -> Counter[str] | None:
         return None
     purge.batch_id = batch.id
     written = _delete_outputs(files, tx, batch.id)
-    for table in (TextKey, BatchSpec, OpenAIBatch):
+    for table in (TextKey, BatchSpec, BatchMetadata, OpenAIBatch):
         tx.run(sa.delete(table).where(col(table.batch_id) == batch.id))
     tx.delete(batch)
     return Counter(batches=1, files=written)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from app.accounts.limits import check_quotas
@@ -21,7 +20,6 @@ from app.domain.states import Billed
 from app.models import (
     Account,
     Batch,
-    BatchSpec,
     IdempotencyKey,
     Job,
     Lane,
@@ -39,6 +37,7 @@ from app.pipeline.lines import Checked, RawLine, Spool, spool_lines
 from app.pipeline.plan import plan_with
 from app.pipeline.prices import priced
 from app.pipeline.services import Services
+from app.pipeline.specs import keep_spec
 from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.worst import spool_worst_nanos
 from app.queue import Step, send_after_commit
@@ -166,13 +165,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         check_prices(plan, lanes, submission.body)
         tx.add(batch)
         tx.flush()
-        tx.add(
-            BatchSpec(
-                batch_id=batch.id,
-                plan=msgspec.json.encode(plan).decode(),
-                body=_kept(submission.body, batch),
-            )
-        )
+        keep_spec(tx, batch, plan, submission.body)
         _remember(tx, submission, batch.id, now)
         if submission.door is not None:
             submission.door.keep(tx, batch)
@@ -255,12 +248,6 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
                 created_at=now,
             )
         )
-
-
-def _kept(body: BatchBody, batch: Batch) -> str:
-    """What the client wrote, but for secrets, and for the template where texts are sealed."""
-    sealed = {"template"} if batch.seal is not None else set()
-    return body.model_dump_json(exclude={"webhook": {"secret"}} | dict.fromkeys(sealed, True))
 
 
 def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool, texts: Texts) -> None:

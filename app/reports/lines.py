@@ -160,6 +160,10 @@ class Lines:
             for job in jobs
         ]
 
+    def open(self, job: JobRow) -> ResultLine:
+        """The line of a job that is not closed, without what it has so far."""
+        return msgspec.structs.replace(self._line(job, (), None, None), cost_nanos=None)
+
     def _line(
         self,
         job: JobRow,
@@ -238,12 +242,9 @@ def _outcomes(
 def _synthesis(how: msgspec.Raw, calls: Collection[_CallRow]) -> msgspec.Raw:
     """The synthesis with its text, which is the answer of the call that it names."""
     told = msgspec.json.decode(how)
-    text = next((call.text for call in calls if _is_source(call, told["label"])), None)
+    named = (call for call in calls if call.label == told["label"] and call.role != Role.JUDGE)
+    text = next((call.text for call in named), None)
     return msgspec.Raw(msgspec.json.encode({"text": text, **told}))
-
-
-def _is_source(call: _CallRow, label: str) -> bool:
-    return call.label == label and call.role != Role.JUDGE
 
 
 def _completion(call: _CallRow) -> CompletionView:

@@ -1,12 +1,14 @@
 """How far batches are: counters that the engine keeps, and few lookups beside them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.db import Store
@@ -14,7 +16,7 @@ from app.domain.money import nanos_to_dollars
 from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.domain.states import Seal
-from app.models import Batch, BatchSpec
+from app.models import Batch, BatchMetadata, BatchSpec
 from app.reports.contestants import judges_of, once, panels_of
 from app.reports.owned import own_batch
 from app.reports.views import (
@@ -28,6 +30,24 @@ from app.reports.views import (
     WaitingOn,
 )
 from app.reports.waiting import waiting_on
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """Which batches are listed: those that are all of this.
+
+    Attributes:
+        name: what they are called, exactly.
+        states: in which of these states they are; none of them: in any.
+        metadata: pairs that each of them has.
+    """
+
+    name: str | None = None
+    states: Sequence[str] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+ALL = Narrowed()
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -47,19 +67,33 @@ def batch_view(session: Session, account_id: str, batch_id: str) -> BatchView:
 
 
 def list_batches(
-    session: Session, account_id: str, after: str | None = None, limit: int = 20
+    session: Session,
+    account_id: str,
+    after: str | None = None,
+    limit: int = 20,
+    narrowed: Narrowed = ALL,
 ) -> tuple[list[BatchView], str | None]:
     """A page of the account's batches, newest first, and the cursor of the next one if any.
 
     `after` is the id of the last batch that was seen; ids are sorted by time.
     """
     statement = select(Batch).where(Batch.account_id == account_id, sa.not_(col(Batch.interactive)))
+    if narrowed.name is not None:
+        statement = statement.where(Batch.name == narrowed.name)
+    if narrowed.states:
+        statement = statement.where(col(Batch.state).in_(narrowed.states))
+    place = col(Batch.id)
+    for name, value in narrowed.metadata.items():
+        pair = aliased(BatchMetadata)
+        statement = statement.join(pair, col(pair.batch_id) == place).where(
+            pair.account_id == account_id, pair.name == name, pair.value == value
+        )
+        # In the order of the pairs: they are what is read.
+        place = col(pair.batch_id)
     if after is not None:
-        statement = statement.where(col(Batch.id) < after)
+        statement = statement.where(place < after)
     rows = session.exec(
-        statement.order_by(col(Batch.id).desc())
-        .limit(limit + 1)
-        .execution_options(populate_existing=True)
+        statement.order_by(place.desc()).limit(limit + 1).execution_options(populate_existing=True)
     ).all()
     page = rows[:limit]
     return _views(session, page), page[-1].id if len(rows) > limit else None

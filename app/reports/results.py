@@ -1,5 +1,7 @@
 """Results in job order: by the page, or streamed whole without holding the store.
 
+A stream is of one moment, see `as_of`; a page is of its own.
+
 Joined, a retry is read together with what it retries: the jobs of the oldest batch in their
 order, each as the newest batch that ran it has it.
 """
@@ -16,6 +18,7 @@ from app.db import Store
 from app.domain.ids import job_range
 from app.domain.states import JOB_CLOSED
 from app.models import Batch, Job
+from app.reports.as_of import AsOf
 from app.reports.flat import Encode, ParquetEncoder, csv_encoder
 from app.reports.lines import JobRow, Lines
 from app.reports.owned import own_batch, plan_of
@@ -73,14 +76,15 @@ def stream_results(
     """Every result as JSONL, CSV or Parquet, in pieces of whole lines or rows.
 
     Each piece is read on its own and let go of before it is handed out, so that a slow client
-    holds neither a connection nor a snapshot.
+    holds neither a connection nor a snapshot; and all are of the moment at which this is called.
+    A job that was not closed then is listed without completions.
 
     Raises:
         NotFoundError: the account has no such batch; raised at once, before any piece.
         InvalidRequestError: Parquet is not installed here; raised at once, too.
     """
     with store.read() as session:
-        reader = _Reader.open(session, account_id, batch_id, selection)
+        reader = _Reader.open(session, account_id, batch_id, selection, is_stream=True)
     if form == "parquet":
         parquet = ParquetEncoder()
         return chain(_pieces(store, reader, parquet.encode), _last(parquet))
@@ -113,16 +117,25 @@ def _jobs_for(lines: int, size: int) -> int:
 class _Reader:
     """Reads pages of a batch, or of a chain of retries: `batches` are newest first."""
 
-    def __init__(self, lines: Lines, batches: Sequence[str], selection: Selection) -> None:
+    def __init__(
+        self, lines: Lines, batches: Sequence[str], selection: Selection, as_of: AsOf | None
+    ) -> None:
         self._lines = lines
         self._newer, self._oldest = batches[:-1], batches[-1]
         self._only_closed = selection.only_closed
+        self._as_of = as_of
 
     @classmethod
     def open(
-        cls, session: Session, account_id: str, batch_id: str, selection: Selection
+        cls,
+        session: Session,
+        account_id: str,
+        batch_id: str,
+        selection: Selection,
+        *,
+        is_stream: bool = False,
     ) -> "_Reader":
-        """A reader of the account's batch.
+        """A reader of the account's batch; for a stream, of how it is now.
 
         Raises:
             NotFoundError: there is none.
@@ -130,14 +143,25 @@ class _Reader:
         batch = own_batch(session, account_id, batch_id)
         require_texts(batch)
         chain = _chain(session, batch) if selection.joined else [batch.id]
-        return cls(Lines(plan_of(session, batch.id)), chain, selection)
+        # Of a chain of retries only the newest can be open.
+        as_of = AsOf.now(session, batch) if is_stream else None
+        return cls(Lines(plan_of(session, batch.id)), chain, selection, as_of)
 
     def page(self, session: Session, after: int, limit: int) -> tuple[list[ResultLine], int | None]:
         """Lines of up to `limit` jobs after a position, and where to go on."""
         jobs = self._jobs(session, after, limit + 1)
         more = jobs[limit - 1].position if len(jobs) > limit else None
         jobs = self._latest(session, jobs[:limit])
-        return self._lines.of(session, jobs), more
+        if self._as_of is None:
+            return self._lines.of(session, self._wanted(jobs)), more
+        jobs = self._wanted([self._as_of.row(job) for job in jobs])
+        closed = [job for job in jobs if job.state in JOB_CLOSED]
+        lines = iter(self._lines.of(session, closed))
+        is_closed = set(closed)
+        return [next(lines) if job in is_closed else self._lines.open(job) for job in jobs], more
+
+    def _wanted(self, jobs: Sequence[JobRow]) -> list[JobRow]:
+        return [job for job in jobs if not self._only_closed or job.state in JOB_CLOSED]
 
     def _jobs(self, session: Session, after: int, limit: int) -> list[JobRow]:
         statement = select(*_COLUMNS).where(  # type: ignore[call-overload]
@@ -158,8 +182,7 @@ class _Reader:
                 .where(col(Job.custom_id).in_([job.custom_id for job in jobs]))
             )
             latest |= {job.custom_id: job for job in (JobRow(*row) for row in rows)}
-        found = [latest.get(job.custom_id, job) for job in jobs]
-        return [job for job in found if not self._only_closed or job.state in JOB_CLOSED]
+        return [latest.get(job.custom_id, job) for job in jobs]
 
 
 def _chain(session: Session, batch: Batch) -> list[str]:

@@ -407,6 +407,26 @@ def upgrade() -> None:
             sqlite_where=sa.text(which),
             postgresql_where=sa.text(which),
         )
+    for column in ("name", "state"):
+        op.create_index(
+            f"ix_batch_{column}",
+            "batch",
+            ["account_id", column, "id"],
+            unique=False,
+            sqlite_where=sa.text("interactive = 0"),
+            postgresql_where=sa.text("NOT interactive"),
+        )
+    op.create_table(
+        "batch_metadata",
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.PrimaryKeyConstraint(
+            "account_id", "name", "value", "batch_id", name="pk_batch_metadata"
+        ),
+    )
+    op.create_index("ix_batch_metadata_batch_id", "batch_metadata", ["batch_id"], unique=False)
 
     op.create_table(
         "call",
@@ -735,6 +755,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("usage_rollup")
+    op.drop_table("batch_metadata")
     op.drop_table("provider_key")
     op.drop_table("delivery")
     op.drop_table("completion")

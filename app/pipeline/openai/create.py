@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -13,7 +12,7 @@ from app.domain.ids import Prefix, new_id
 from app.domain.plan import Plan
 from app.domain.spec import BatchBody
 from app.domain.states import BatchState
-from app.models import Account, Batch, BatchSpec, InputFile, OpenAIBatch
+from app.models import Account, Batch, InputFile, OpenAIBatch
 from app.pipeline.keeping import seal_for
 from app.pipeline.lines import RawLine, Spool, jsonl_lines
 from app.pipeline.openai.asked import ENDPOINTS
@@ -21,6 +20,7 @@ from app.pipeline.openai.beyond import Fields, batch_defaults, batch_settings
 from app.pipeline.openai.lines import LineError, LinesRefusedError, read_lines
 from app.pipeline.openai.plans import Plans
 from app.pipeline.services import Services
+from app.pipeline.specs import keep_spec
 from app.pipeline.submit import Submission, Submitted, submit
 from app.pipeline.tell import tell
 from app.pipeline.upload import content_of
@@ -188,15 +188,9 @@ def _keep_refused(services: Services, door: _Door, body: BatchBody, errors: list
         )
         tx.add(batch)
         tx.flush()
-        plan = msgspec.json.encode(Plan(body.mode, ())).decode()
-        tx.add(BatchSpec(batch_id=batch.id, plan=plan, body=_words(body)))
+        keep_spec(tx, batch, Plan(body.mode, ()), body)
         tx.add(door.row_of(batch, errors))
         tx.flush()
         event = batch_event(EventType.BATCH_FAILED, batch.id, now)
         tell(tx, services, batch.account_id, batch.id, event)
     return batch.id
-
-
-def _words(body: BatchBody) -> str:
-    fields: Any = {"webhook": {"secret"}}
-    return body.model_dump_json(exclude=fields)

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from sqlmodel import select
 
 from app.db import Store
-from app.models import Account, Batch
+from app.models import Account, Batch, Job
 from app.reports.results import Selection, result_page, stream_results
-from tests.factories import make_batch, make_job
+from tests.factories import NIGHT, make_batch, make_job
 
 Outcomes = dict[str, str]
 JOINED = Selection(joined=True)
@@ -95,3 +96,17 @@ def test_what_is_no_longer_there_ends_the_chain(store: Store, account: Account) 
         batch = make_batch(tx, account, retry_of="batch_purged")
         make_job(tx, batch, custom_id="q9")
     assert states(store, account, batch) == {"q9": "succeeded"}
+
+
+def test_e4_a_joined_stream_is_of_the_moment_it_began(store: Store, account: Account) -> None:
+    older = {"q1": "failed", "q2": "succeeded", "q3": "failed"}
+    _, newest = make_chain(store, account, older, {"q1": "succeeded", "q3": "running"})
+    pieces = stream_results(store, account.id, newest.id, JOINED)
+    with store.transaction() as tx:
+        job = tx.exec(select(Job).where(Job.batch_id == newest.id, Job.custom_id == "q3")).one()
+        job.state, job.closed_at = "succeeded", NIGHT
+    seen = {
+        one["custom_id"]: one["state"] for one in map(json.loads, b"".join(pieces).splitlines())
+    }
+    assert seen == {"q1": "succeeded", "q2": "succeeded", "q3": "running"}
+    assert states(store, account, newest)["q3"] == "succeeded"

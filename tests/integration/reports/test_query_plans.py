@@ -16,17 +16,17 @@ import sqlalchemy as sa
 from sqlmodel import Session, select
 
 from app.db import Store, Tx
-from app.models import Account, Batch, Job
+from app.models import Account, Batch, BatchMetadata, Job
 from app.reports.jobs import job_view
 from app.reports.leaderboard import report
-from app.reports.progress import batch_view, list_batches
+from app.reports.progress import Narrowed, batch_view, list_batches
 from app.reports.results import Selection, result_page
 from tests.factories import make_account, make_backlog, make_batch, make_call, make_job, make_lane
 from tests.factories.bulk import analyze, make_big_batch
 
 #: The backlog has a line for a lane, model and batch that wait, and is no longer than that.
 GROWING = {
-    "attempt", "batch", "call", "completion", "job", "stored_text", "usage", "verdict",
+    "attempt", "batch", "batch_metadata", "call", "completion", "job", "stored_text", "usage", "verdict",
 }  # fmt: skip
 #: An index of nothing but what workers hold is short, and may be read from end to end.
 SHORT = "ix_call_held"
@@ -92,6 +92,9 @@ def batch_id(store: Store, account: Account) -> str:
     batch_id = make_big_batch(store, account, 50)
     with store.transaction() as tx:
         _make_queue(tx, others)
+        for number in range(200):
+            about = {"account_id": others.id, "name": "a", "value": f"{number}"}
+            tx.add(BatchMetadata(**about, batch_id=f"batch_{number}"))
         batch = tx.get_one(Batch, batch_id)
         batch.retry_of, batch.state, batch.cap_nanos, batch.jobs_succeeded = (
             retried, "running", 1, 41,
@@ -126,6 +129,12 @@ READS: dict[str, tuple[Read, set[str]]] = {
     "list": (
         lambda session, account_id, batch_id: list_batches(session, account_id, batch_id, 10),
         {"ix_batch_account"},
+    ),
+    "narrowed": (
+        lambda session, account_id, batch_id: list_batches(
+            session, account_id, batch_id, 10, Narrowed("a", ["running"], {"a": "b", "c": "d"})
+        ),
+        {"pk_batch_metadata"},
     ),
     "page": (
         lambda session, account_id, batch_id: result_page(session, account_id, batch_id, 10, 20),

@@ -88,6 +88,16 @@ def test_batches_are_listed(
     assert "$0.0125" in shown
 
 
+def test_batches_are_narrowed(overnight: Overnight, api: FakeApi) -> None:
+    api.answer("GET /v1/batches", {"data": [], "next": None})
+    words = ["--name", "nightly", "--state", "running", "--state", "queued"]
+    assert overnight("batches", *words, "--metadata", "team=a=b") == ExitCode.DONE
+    query = api.journal[-1].url.params
+    assert query.get_list("state") == ["running", "queued"]
+    assert (query["name"], query["metadata[team]"]) == ("nightly", "a=b")
+    assert overnight("batches", "--metadata", "team") == ExitCode.USAGE
+
+
 @pytest.mark.parametrize("what", ["cancel", "pause", "resume"])
 def test_a_batch_is_steered(
     overnight: Overnight, api: FakeApi, capsys: pytest.CaptureFixture[str], what: str
