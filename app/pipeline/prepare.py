@@ -20,6 +20,9 @@ _TEXTS = """
 SELECT t.owner_id, t.body FROM {rows(id text, kind text)}
 {join} stored_text t ON t.owner_id = d.id AND t.kind = d.kind
 """
+#: Joins to a call what it asks, as it is stored: its `own` request, and its job's `prompt`.
+ASKED = """LEFT JOIN stored_text own ON own.owner_id = {call}.id AND own.kind = 'request'
+LEFT JOIN stored_text prompt ON prompt.owner_id = {call}.job_id AND prompt.kind = 'prompt'"""
 #: Where a lane leads, and the key that is sent there.
 BASE_URL = "SELECT base_url FROM lane WHERE id = :lane"
 KEY_ID = "SELECT id FROM provider_key WHERE lane_id = :lane"
@@ -116,5 +119,6 @@ def _texts(reader: Reader, store: Store, owners: Sequence[str], kind: str) -> di
     for start in range(0, len(owners), _AT_ONCE):
         wanted = [{"id": owner, "kind": kind} for owner in owners[start : start + _AT_ONCE]]
         rows = msgspec.json.encode(wanted).decode()
-        found |= dict(reader.select(store.sql(_TEXTS), 2, {"rows": rows}))
+        texts = reader.select(store.sql(_TEXTS), 2, {"rows": rows})
+        found.update((owner, body) for owner, body in texts)
     return found

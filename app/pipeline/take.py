@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from app.billing.budget import ROOM, reserve
 from app.db import Store, Tx
-from app.pipeline.prepare import BASE_URL, KEY_ID, Asks
+from app.pipeline.prepare import ASKED, BASE_URL, KEY_ID, Asks
 
 #: What is taken of an entry: that which is due, if its lane and this worker may send.
 _DUE = """
@@ -50,8 +50,7 @@ b AS (
 )
 SELECT u.*, (SELECT first_left FROM b), ({BASE_URL}), ({KEY_ID}), own.body, prompt.body
 FROM u
-LEFT JOIN stored_text own ON own.owner_id = u.id AND own.kind = 'request'
-LEFT JOIN stored_text prompt ON prompt.owner_id = u.job_id AND prompt.kind = 'prompt'
+{ASKED.format(call="u")}
 ORDER BY u.rank, u.id
 """  # noqa: S608 - our own words
 #: SQLite writes in one statement what goes to one table, and a row that comes back costs it more
