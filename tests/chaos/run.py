@@ -15,7 +15,7 @@ from sqlmodel import col, func, select
 from app.db import Store
 from app.models import Batch, Delivery, Worker
 from app.pipeline.services import register_simulated_prices
-from tests.chaos.history import Loss, Verdict, judge
+from tests.chaos.history import Loss, Losses, Verdict, judge
 from tests.chaos.load import Load
 from tests.chaos.places import Place, grant_credits, kill, terminate_group
 from tests.chaos.provider import ChaosProvider, ChaosReceiver
@@ -38,6 +38,9 @@ class Chaos:
 
     place: Place
     losses: list[Loss] = field(default_factory=list)
+    #: From when until when somebody was stopped, and since when somebody is.
+    stops: list[tuple[float, float]] = field(default_factory=list)
+    stopped: dict[str, float] = field(default_factory=dict)
     done: Counter[Fault] = field(default_factory=Counter)
 
     def run(self, events: Sequence[Event], seconds: float) -> None:
@@ -58,6 +61,7 @@ class Chaos:
             Fault.TERM: lambda family: family[0].terminate(),
             Fault.TERM_GROUP: lambda family: terminate_group(family[0]),
         }
+        self._note_stop(event)
         with suppress(psutil.Error, OSError):
             if event.fault in acts:
                 family = self.place.family(event.target)
@@ -85,6 +89,16 @@ class Chaos:
             with suppress(Exception):  # it may be away just now
                 self.place.flush()
 
+    def _note_stop(self, event: Event) -> None:
+        """From when until when somebody is stopped: until he goes on, or is killed."""
+        if event.fault is Fault.STOP:
+            self.stopped.setdefault(event.target, time.time())
+        elif event.fault in {Fault.KILL, Fault.CONTINUE, Fault.ALL}:
+            names = [event.target] if event.target in self.stopped else []
+            if event.fault is Fault.ALL or event.target == "up":  # and all that descends from it
+                names = list(self.stopped)
+            self.stops += [(self.stopped.pop(name), time.time()) for name in names]
+
     def _note_loss(self, family: Sequence[psutil.Process], how: str) -> None:
         store = Store(self.place.store_url)
         pids = [process.pid for process in family]
@@ -101,6 +115,7 @@ class Chaos:
             for process in self.place.family(target):
                 with suppress(psutil.Error):
                     process.resume()
+        self.stops += [(since, time.time()) for since in self.stopped.values()]
         self.place.revive()
 
 
@@ -127,7 +142,7 @@ def run(
     try:
         if not _rest(store):
             load.problems.append("it did not come to rest")
-        return judge(store, load, provider, receiver, chaos.losses), chaos
+        return judge(store, load, parts, Losses(chaos.losses, chaos.stops)), chaos
     finally:
         store.close()
 
