@@ -246,3 +246,17 @@ def test_setting_and_deleting_a_key_is_in_the_audit_log(api: Api) -> None:
     assert "sk-canary" not in told
     done = [(one["action"], one["subject"]) for one in json.loads(told)["data"]]
     assert done[:2] == [("provider_key.deleted", "openai"), ("provider_key.set", "openai")]
+
+
+def test_a_new_key_lets_go_what_waited_for_the_limits_of_the_former(
+    api: Api, server: FakeServer
+) -> None:
+    engine = api.engine
+    limited = respond(429, {"error": {"message": "slow"}}, {"retry-after": "3600"})
+    server.reply_always(limited)
+    put(api, "custom:x", api_key=KEY, base_url=server.origin)
+    api.submit("a", mode="chat", models=["custom:x/m"])
+    engine.drain()
+    assert engine.claim() == []
+    put(api, "custom:x", api_key="sk-another-0123456789wxyz", base_url=server.origin)
+    assert len(engine.claim()) == 1
