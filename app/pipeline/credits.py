@@ -1,8 +1,11 @@
 """What an operator does to credits: each movement with its entry in the audit log."""
 
+from collections.abc import Callable
+from functools import partial
+
 from app.accounts.audit import OPERATOR, Action, record_action
 from app.billing import corrections, ledger
-from app.db import Commit, Store
+from app.db import Commit, Store, Tx
 
 
 def grant_credits(
@@ -12,19 +15,9 @@ def grant_credits(
 
     Raises: as `ledger.grant`.
     """
-    with store.transaction(Commit.GRANT) as tx:
-        was_new = ledger.grant(
-            tx, store, account_id, amount_nanos, idempotency_key=idempotency_key, note=note
-        )
-        if was_new:
-            record_action(
-                tx,
-                Action.CREDITS_GRANTED,
-                actor=OPERATOR,
-                account_id=account_id,
-                amount_nanos=amount_nanos,
-            )
-    return was_new
+    move = partial(ledger.grant, idempotency_key=idempotency_key, note=note)
+    kind = (Commit.GRANT, Action.CREDITS_GRANTED)
+    return _move_once(store, kind, account_id, amount_nanos, move)
 
 
 def adjust_credits(
@@ -34,17 +27,24 @@ def adjust_credits(
 
     Raises: as `corrections.adjust`.
     """
-    with store.transaction(Commit.CREDITS_ADJUSTED) as tx:
-        was_new = corrections.adjust(
-            tx, store, account_id, amount_nanos, idempotency_key=idempotency_key, note=note
-        )
+    move = partial(corrections.adjust, idempotency_key=idempotency_key, note=note)
+    kind = (Commit.CREDITS_ADJUSTED, Action.CREDITS_ADJUSTED)
+    return _move_once(store, kind, account_id, amount_nanos, move)
+
+
+def _move_once(
+    store: Store,
+    kind: tuple[Commit, Action],
+    account_id: str,
+    amount_nanos: int,
+    move: Callable[[Tx, Store, str, int], bool],
+) -> bool:
+    commit, action = kind
+    with store.transaction(commit) as tx:
+        was_new = move(tx, store, account_id, amount_nanos)
         if was_new:
             record_action(
-                tx,
-                Action.CREDITS_ADJUSTED,
-                actor=OPERATOR,
-                account_id=account_id,
-                amount_nanos=amount_nanos,
+                tx, action, actor=OPERATOR, account_id=account_id, amount_nanos=amount_nanos
             )
     return was_new
 
