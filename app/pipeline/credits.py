@@ -1,11 +1,8 @@
 """What an operator does to credits: each movement with its entry in the audit log."""
 
-from collections.abc import Callable
-from functools import partial
-
 from app.accounts.audit import OPERATOR, Action, record_action
 from app.billing import corrections, ledger
-from app.db import Commit, Store, Tx
+from app.db import Commit, Store
 
 
 def grant_credits(
@@ -15,9 +12,19 @@ def grant_credits(
 
     Raises: as `ledger.grant`.
     """
-    move = partial(ledger.grant, idempotency_key=idempotency_key, note=note)
-    kind = (Commit.GRANT, Action.CREDITS_GRANTED)
-    return _move_once(store, kind, account_id, amount_nanos, move)
+    with store.transaction(Commit.GRANT) as tx:
+        was_new = ledger.grant(
+            tx, store, account_id, amount_nanos, idempotency_key=idempotency_key, note=note
+        )
+        if was_new:
+            record_action(
+                tx,
+                Action.CREDITS_GRANTED,
+                actor=OPERATOR,
+                account_id=account_id,
+                amount_nanos=amount_nanos,
+            )
+    return was_new
 
 
 def adjust_credits(
@@ -27,24 +34,17 @@ def adjust_credits(
 
     Raises: as `corrections.adjust`.
     """
-    move = partial(corrections.adjust, idempotency_key=idempotency_key, note=note)
-    kind = (Commit.CREDITS_ADJUSTED, Action.CREDITS_ADJUSTED)
-    return _move_once(store, kind, account_id, amount_nanos, move)
-
-
-def _move_once(
-    store: Store,
-    kind: tuple[Commit, Action],
-    account_id: str,
-    amount_nanos: int,
-    move: Callable[[Tx, Store, str, int], bool],
-) -> bool:
-    commit, action = kind
-    with store.transaction(commit) as tx:
-        was_new = move(tx, store, account_id, amount_nanos)
+    with store.transaction(Commit.CREDITS_ADJUSTED) as tx:
+        was_new = corrections.adjust(
+            tx, store, account_id, amount_nanos, idempotency_key=idempotency_key, note=note
+        )
         if was_new:
             record_action(
-                tx, action, actor=OPERATOR, account_id=account_id, amount_nanos=amount_nanos
+                tx,
+                Action.CREDITS_ADJUSTED,
+                actor=OPERATOR,
+                account_id=account_id,
+                amount_nanos=amount_nanos,
             )
     return was_new
 
