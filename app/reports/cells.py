@@ -13,6 +13,7 @@ from sqlmodel import Session, col
 from app.domain.ids import job_range
 from app.domain.states import Billed, CallState, Role
 from app.models import Batch, Call, Job, StoredText, StoredVerdict, UsageRow
+from app.reports.tallies import calls_of
 from app.vault.texts import Texts, texts_of
 
 _STREAMED = 500
@@ -109,9 +110,7 @@ def _calls(session: Session, batch_id: str) -> Iterator[tuple[str, str, str, str
     return iter(
         session.connection().execute(
             sa.select(col(Call.id), col(Call.job_id), col(Call.label), col(Call.state))
-            .select_from(Job)
-            .join(Call, col(Call.job_id) == Job.id)
-            .where(col(Job.batch_id) == batch_id, col(Call.role) != Role.JUDGE)
+            .where(calls_of(batch_id), col(Call.role) != Role.JUDGE)
             .where(col(Call.state).in_(_ENDED))
             .execution_options(yield_per=_STREAMED)
         )
