@@ -12,7 +12,8 @@ from app.billing.budget import settle_many
 from app.billing.captures import capture_many
 from app.db import Commit, Store, Tx
 from app.domain.states import EndReason
-from app.pipeline.calls import announce
+from app.models import StoredText
+from app.pipeline.calls import TEXT_COLUMNS, announce
 from app.pipeline.counting import note_closed
 from app.pipeline.facts import facts_of
 from app.pipeline.hints import hint_ready
@@ -116,6 +117,8 @@ def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) ->
     store = services.store
     if write_calls(tx, store, rows) != len(rows.group):
         raise _StaleError
+    if rows.texts:
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, rows.texts)
     ready = count_down(tx, store, rows.countdown)
     if rows.job_ends:
         tx.change(store.sql(_END_JOBS), {"rows": encode(rows.job_ends)})

@@ -5,8 +5,7 @@ claimed. Whoever sees that it let fewer through than there are rolls back.
 """
 
 from app.db import Store, Tx
-from app.models import StoredCompletion, StoredText, UsageRow
-from app.pipeline.calls import TEXT_COLUMNS
+from app.models import StoredCompletion, UsageRow
 from app.pipeline.record_rows import COMPLETION_COLUMNS, USAGE_COLUMNS, Rows
 
 #: Whether this worker still has a call. An opaque CASE: with fresh statistics the planner believes
@@ -87,15 +86,12 @@ SELECT COUNT(*) FROM fence
 
 
 def write_calls(tx: Tx, store: Store, rows: Rows) -> int:
-    """Write calls, attempts, completions, usage and answers; answers how many passed the fence."""
+    """Write calls, attempts, completions and usage; answers how many passed the fence."""
     return _one_by_one(tx, store, rows) if store.is_sqlite else _at_once(tx, store, rows)
 
 
 def _at_once(tx: Tx, store: Store, rows: Rows) -> int:
-    passed = int(tx.fast(store.sql(_AT_ONCE), {"rows": rows.whole})[0][0])
-    if rows.texts and passed == len(rows.group):
-        store.insert_rows(tx, StoredText, TEXT_COLUMNS, rows.texts)
-    return passed
+    return int(tx.fast(store.sql(_AT_ONCE), {"rows": rows.whole})[0][0])
 
 
 def _one_by_one(tx: Tx, store: Store, rows: Rows) -> int:
@@ -106,6 +102,5 @@ def _one_by_one(tx: Tx, store: Store, rows: Rows) -> int:
         now = store.now(tx)
         store.insert_rows(tx, StoredCompletion, COMPLETION_COLUMNS, rows.completions(now))
         store.insert_rows(tx, UsageRow, USAGE_COLUMNS, rows.usages(now))
-        store.insert_rows(tx, StoredText, TEXT_COLUMNS, rows.texts)
     tx.change(store.sql(_CLOSE_ATTEMPTS), {"rows": rows.attempts})
     return passed
