@@ -185,6 +185,11 @@ def show_costs(report: Report) -> None:
         (f"{entry['label']} (judge)", None, None, dollars(entry["cost_nanos"]), None)
         for entry in report["judges"]
     ]
+    stages = report["costs"] if len(report["costs"]) > 1 else ()
+    rows += [
+        (f"all {entry['stage']}", None, None, dollars(entry["cost_nanos"]), None)
+        for entry in stages
+    ]
     spent = report["cost"]
     rows.append(("all calls", None, None, dollars(spent["spent_nanos"]), None))
     columns = ("cost of", "tokens in", "tokens out", "cost", "per answer")
