@@ -75,7 +75,7 @@ def report(  # noqa: PLR0913 - a flag is a parameter
 
     A gate is of the batch itself, also with --against.
 
-    Examples: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0';
+    Example: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0';
     overnight report TONIGHT --against LAST_NIGHT --format md
     """
     path = f"/v1/batches/{batch_id}/report"
@@ -184,6 +184,11 @@ def show_costs(report: Report) -> None:
     rows += [
         (f"{entry['label']} (judge)", None, None, dollars(entry["cost_nanos"]), None)
         for entry in report["judges"]
+    ]
+    stages = report["costs"] if len(report["costs"]) > 1 else ()
+    rows += [
+        (f"all {entry['stage']}", None, None, dollars(entry["cost_nanos"]), None)
+        for entry in stages
     ]
     spent = report["cost"]
     rows.append(("all calls", None, None, dollars(spent["spent_nanos"]), None))
