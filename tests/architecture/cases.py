@@ -37,7 +37,7 @@ def ids_of(name: str) -> Iterator[str]:
             return
 
 
-def tests_of_cases() -> Mapping[str, list[str]]:
+def shown_by() -> Mapping[str, list[str]]:
     """The tests that show each case, by file and name, the largest first."""
     found = defaultdict(list)
     for folder in FOLDERS:
@@ -69,7 +69,7 @@ def line(case: str, tests: Sequence[str], *, is_in_words: bool) -> str:
 
 def written(page: str) -> str:
     """The page with its tables as the tests are now."""
-    tests, words = tests_of_cases(), in_words(page)
+    tests, words = shown_by(), in_words(page)
 
     def anew(old: re.Match[str]) -> str:
         case = old[1]

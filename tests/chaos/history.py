@@ -44,10 +44,11 @@ class Loss:
 
 @dataclass
 class Losses:
-    """All of them, and from when until when a process was stopped."""
+    """All of them, from when until when a process was stopped, and when everything was killed."""
 
     losses: Sequence[Loss]
     stops: Sequence[tuple[float, float]] = ()
+    outages: Sequence[float] = ()
 
     def stopped_s(self, since: float, until: float) -> float:
         """For how much of a time somebody was stopped."""
@@ -249,7 +250,8 @@ def _slowest_recovery_s(session: Session, store: Store, losses: Losses) -> float
     """The longest that anything a lost worker held took to be given back.
 
     Who is stopped in the middle of a transaction on SQLite keeps the only write lock there is, and
-    no other process can do anything about it: there, the time of a stop does not count.
+    no other process can do anything about it: there, the time of a stop does not count. While
+    everything is killed again and again nobody is there to give back: the last time counts.
     """
     slowest = 0.0
     for loss in losses.losses:
@@ -263,9 +265,11 @@ def _slowest_recovery_s(session: Session, store: Store, losses: Losses) -> float
         ).one()
         if last is not None:
             aware = last if last.tzinfo else last.replace(tzinfo=UTC)
-            took_s = (aware - at).total_seconds()
+            until = aware.timestamp()
+            since = max(loss.at, *(one for one in losses.outages if one < until), 0.0)
+            took_s = until - since
             if store.is_sqlite:
-                took_s -= losses.stopped_s(loss.at, aware.timestamp())
+                took_s -= losses.stopped_s(since, until)
             if took_s > RECOVERY_MAX_S / 2:
                 sys.stderr.write(f"{loss.how} took {took_s:.1f} s to recover from\n")
             slowest = max(slowest, took_s)

@@ -24,6 +24,8 @@ from tests.chaos.schedule import Event, Fault
 #: How long all may take to come to rest once nothing goes wrong any more.
 REST_MAX_S = 240.0
 _TICK_S = 0.1
+#: What ends a process.
+_ENDS = frozenset({Fault.KILL, Fault.TERM, Fault.TERM_GROUP})
 
 
 def say(text: str) -> None:
@@ -41,6 +43,8 @@ class Chaos:
     #: From when until when somebody was stopped, and since when somebody is.
     stops: list[tuple[float, float]] = field(default_factory=list)
     stopped: dict[str, float] = field(default_factory=dict)
+    #: When everything was killed.
+    outages: list[float] = field(default_factory=list)
     done: Counter[Fault] = field(default_factory=Counter)
 
     def run(self, events: Sequence[Event], seconds: float) -> None:
@@ -62,6 +66,8 @@ class Chaos:
             Fault.TERM_GROUP: lambda family: terminate_group(family[0]),
         }
         self._note_stop(event)
+        if event.fault is Fault.ALL or (event.target == "up" and event.fault in _ENDS):
+            self.outages.append(time.time())
         with suppress(psutil.Error, OSError):
             if event.fault in acts:
                 family = self.place.family(event.target)
@@ -142,7 +148,7 @@ def run(
     try:
         if not _rest(store):
             load.problems.append("it did not come to rest")
-        return judge(store, load, parts, Losses(chaos.losses, chaos.stops)), chaos
+        return judge(store, load, parts, Losses(chaos.losses, chaos.stops, chaos.outages)), chaos
     finally:
         store.close()
 
