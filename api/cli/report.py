@@ -75,7 +75,7 @@ def report(  # noqa: PLR0913 - a flag is a parameter
 
     A gate is of the batch itself, also with --against.
 
-    Examples: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0';
+    Example: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0';
     overnight report TONIGHT --against LAST_NIGHT --format md
     """
     path = f"/v1/batches/{batch_id}/report"
