@@ -1,8 +1,4 @@
-"""A process may die beside any commit, on either store.
-
-SQLite at every one; PostgreSQL at every third, another third for each side, and at all of them
-with LONG=1: what is in a transaction, and what is not, is the same code on both.
-"""
+"""A process may die beside any commit, on either store."""
 
 import pytest
 
@@ -36,18 +32,7 @@ def points() -> list[tuple[Story, str]]:
     return found + later
 
 
-def cases() -> list[object]:
-    """Every moment on each store; those of PostgreSQL that are not run each time are long."""
-    made = []
-    for n, (story, crash_at) in enumerate(points()):
-        is_third = (n // 2 + n % 2) % 3 == 0
-        for kind in ("sqlite", "postgres"):
-            marks = [] if kind == "sqlite" or is_third else [pytest.mark.long]
-            made.append(pytest.param(kind, story, crash_at, marks=marks, id=f"{kind}-{crash_at}"))
-    return made
-
-
-@pytest.mark.parametrize(("store_url", "story", "crash_at"), cases(), indirect=["store_url"])
+@pytest.mark.parametrize(("story", "crash_at"), points(), ids=[at for _, at in points()])
 def test_q4_a_process_that_dies_beside_any_commit_loses_nothing_and_does_nothing_twice(
     stage: Stage, provider: FakeProvider, receiver: FakeReceiver, story: Story, crash_at: str
 ) -> None:
