@@ -38,12 +38,16 @@ _DECODER = msgspec.json.Decoder(JobLine)
 _ENCODER = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class RawLine:
+class RawLine(NamedTuple):
     """One line as it came, and what to call it in an error: `jobs[3]`, or `line 4`."""
 
     where: str
     body: bytes | msgspec.Raw
+
+    @property
+    def size(self) -> int:
+        """How long it is."""
+        return len(memoryview(self.body))
 
 
 class Checked(NamedTuple):
@@ -81,8 +85,10 @@ class Spool:
         """The sum of the prompts' bounds."""
         return sum(size.input_tokens for size in self.sizes.values())
 
-    def add(self, custom_id: str, prompt: Prompt, plan: int = 0) -> int:
-        """Append one job; answers the bound on its input tokens.
+    def add(
+        self, custom_id: str, prompt: Prompt, plan: int = 0, tokens_max: int | None = None
+    ) -> int:
+        """Append one job; answers the bound on its input tokens, which may be known before.
 
         Raises:
             ValueError: a text of it holds a NUL, which no store takes.
@@ -91,13 +97,18 @@ class Spool:
         if b"\\u0000" in encoded and _has_nul(encoded):
             raise ValueError("text must not hold NUL characters")
         own = None if prompt.params is msgspec.UNSET else prompt.params
-        size = self.sizes.setdefault(plan, Size())
+        size = self.sizes.get(plan)
+        if size is None:
+            size = self.sizes[plan] = Size()
         size.jobs += 1
-        tokens_max = input_tokens_max(prompt.messages, own)
+        if tokens_max is None:
+            tokens_max = input_tokens_max(prompt.messages, own)
         size.input_tokens += tokens_max
         bound = None if own is None else own.max_tokens
-        size.max_tokens = max(bound or 0, size.max_tokens)
-        size.is_bounded = size.is_bounded and bound is not None
+        if bound is None:
+            size.is_bounded = False
+        elif bound > size.max_tokens:
+            size.max_tokens = bound
         line = b"%s\t%d\t%s\n" % (custom_id.encode(), plan, encoded)
         self._block.append(line)
         self._block_bytes += len(line)
@@ -170,7 +181,7 @@ def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
 def _add(spool: Spool, seen: dict[str, str], line: RawLine, rules: Rules) -> None:
     if spool.count >= JOBS_MAX:
         raise TooLargeError(f"{line.where}: a batch has at most {JOBS_MAX:,} jobs", param="jobs")
-    if len(memoryview(line.body)) > LINE_BYTES_MAX:
+    if line.size > LINE_BYTES_MAX:
         raise TooLargeError(
             f"{line.where}: a line has at most {LINE_BYTES_MAX:,} bytes", param=line.where
         )
@@ -221,16 +232,18 @@ def check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
     Raises:
         InvalidRequestError: naming the line, and the other.
     """
+    is_name = _CUSTOM_ID.fullmatch(custom_id)
+    if is_name and seen.setdefault(custom_id, where) is where:
+        return
     param = f"{where}.custom_id"
-    if not _CUSTOM_ID.fullmatch(custom_id):
+    if not is_name:
         raise InvalidRequestError(
             f"{param}: must be 1 to {CUSTOM_ID_CHARS_MAX} printable ASCII characters "
             "without spaces",
             param=param,
         )
-    first = seen.setdefault(custom_id, where)
-    if first is not where:
-        raise InvalidRequestError(f"{param}: {custom_id!r} is already used by {first}", param=param)
+    first = seen[custom_id]
+    raise InvalidRequestError(f"{param}: {custom_id!r} is already used by {first}", param=param)
 
 
 def _prompt_of(job: JobLine, where: str, template: MessagesTemplate | None) -> Prompt:

@@ -104,9 +104,10 @@ def _part(given: Any) -> Any:
 
 
 def _with_user(messages: Messages, where: str) -> Messages:
-    if not any(message.role == "user" for message in messages):
-        raise _refused(where, "needs a message of role user")
-    return messages
+    for message in messages:
+        if message.role == "user":
+            return messages
+    raise _refused(where, "needs a message of role user")
 
 
 def _chat_params(fields: Fields) -> Fields:

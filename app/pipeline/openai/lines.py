@@ -110,8 +110,8 @@ def _take(spool: Spool, seen: dict[str, str], line: RawLine, where: tuple[str, P
         code = "duplicate_custom_id" if "already used" in error.message else "invalid_custom_id"
         raise _FaultError(code, error.message, "custom_id") from None
     try:
-        number, prompt = plans.read(read.body)
-        spool.add(read.custom_id, prompt, number)
+        number, prompt, tokens_max = plans.read(read.body)
+        spool.add(read.custom_id, prompt, number, tokens_max)
     except InvalidRequestError as error:
         param = "body" if error.param is None else f"body.{error.param}"
         raise _FaultError("invalid_request", f"body.{error.message}", param) from None
@@ -120,7 +120,7 @@ def _take(spool: Spool, seen: dict[str, str], line: RawLine, where: tuple[str, P
 
 
 def _decoded(line: RawLine) -> _Line:
-    if len(memoryview(line.body)) > LINE_BYTES_MAX:
+    if line.size > LINE_BYTES_MAX:
         raise _FaultError("invalid_json_line", f"a line has at most {LINE_BYTES_MAX:,} bytes")
     try:
         return _DECODER.decode(line.body)
@@ -144,10 +144,10 @@ def read_one(body: Raws, plans: Plans) -> tuple[Plan, Spool]:
     Raises:
         InvalidRequestError: something of it is wrong.
     """
-    number, prompt = plans.read(body)
+    number, prompt, tokens_max = plans.read(body)
     spool = Spool()
     try:
-        spool.add("request", prompt, number)
+        spool.add("request", prompt, number, tokens_max)
     except BaseException as error:
         spool.close()
         if isinstance(error, ValueError):
