@@ -34,6 +34,8 @@ def input_tokens_max(messages: Iterable[Message], params: Params | None = None) 
             tokens += MESSAGE_TOKENS + _bytes_of(content)
         else:
             tokens += MESSAGE_TOKENS + _parts_tokens(content)
+        if message.tool_calls is not None:
+            tokens += SCHEMA_TOKENS + len(msgspec.json.encode(message.tool_calls))
     return tokens + (0 if params is None else schema_tokens_max(params))
 
 

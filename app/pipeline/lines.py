@@ -15,7 +15,7 @@ import msgspec
 
 from app.billing.bound import input_tokens_max
 from app.domain.errors import InvalidRequestError, TooLargeError
-from app.domain.prompt import Message, Prompt
+from app.domain.prompt import Message, Prompt, check_turns, is_plain
 from app.domain.spec import CUSTOM_ID_CHARS_MAX, JobLine
 from app.pipeline.templates import MessagesTemplate
 from app.vault.spool import SealedSpool
@@ -43,11 +43,6 @@ class RawLine(NamedTuple):
 
     where: str
     body: bytes | msgspec.Raw
-
-    @property
-    def size(self) -> int:
-        """How long it is."""
-        return len(memoryview(self.body))
 
 
 class Checked(NamedTuple):
@@ -97,9 +92,7 @@ class Spool:
         if b"\\u0000" in encoded and _has_nul(encoded):
             raise ValueError("text must not hold NUL characters")
         own = None if prompt.params is msgspec.UNSET else prompt.params
-        size = self.sizes.get(plan)
-        if size is None:
-            size = self.sizes[plan] = Size()
+        size = self.sizes.get(plan) or self.sizes.setdefault(plan, Size())
         size.jobs += 1
         if tokens_max is None:
             tokens_max = input_tokens_max(prompt.messages, own)
@@ -181,7 +174,7 @@ def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
 def _add(spool: Spool, seen: dict[str, str], line: RawLine, rules: Rules) -> None:
     if spool.count >= JOBS_MAX:
         raise TooLargeError(f"{line.where}: a batch has at most {JOBS_MAX:,} jobs", param="jobs")
-    if line.size > LINE_BYTES_MAX:
+    if len(memoryview(line.body)) > LINE_BYTES_MAX:
         raise TooLargeError(
             f"{line.where}: a line has at most {LINE_BYTES_MAX:,} bytes", param=line.where
         )
@@ -261,14 +254,16 @@ def _prompt_of(job: JobLine, where: str, template: MessagesTemplate | None) -> P
     if job.prompt is not None:
         return Prompt([Message("user", job.prompt)], job.reference)
     messages = job.messages or []
-    if not any(message.role == "user" for message in messages):
-        param = f"{where}.messages"
-        raise InvalidRequestError(f"{param}: needs a message of role user", param=param)
+    try:
+        check_turns(messages)
+    except InvalidRequestError as error:
+        param = f"{where}.messages{error.param}"
+        raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
     return Prompt(messages, job.reference)
 
 
 def _check_images(prompt: Prompt, check_prompt: CheckPrompt, where: str) -> None:
-    if all(isinstance(message.content, str) for message in prompt.messages):
+    if all(is_plain(message) for message in prompt.messages):
         return
     try:
         check_prompt(prompt.messages)

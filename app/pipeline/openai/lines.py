@@ -10,6 +10,7 @@ from app.domain.plan import Plan
 from app.pipeline.lines import JOBS_MAX, LINE_BYTES_MAX, RawLine, Spool, check_custom_id
 from app.pipeline.openai.asked import Raws
 from app.pipeline.openai.plans import Plans
+from app.vault.spool import SealedSpool
 
 #: More are not listed: whoever has as many has one kind of fault.
 ERRORS_MAX = 100
@@ -50,13 +51,16 @@ class _FaultError(Exception):
 _DECODER = msgspec.json.Decoder(_Line)
 
 
-def read_lines(lines: Iterable[RawLine], endpoint: str, plans: Plans) -> Spool:
-    """Check every line, and keep what is to be stored.
+def read_lines(
+    lines: Iterable[RawLine], endpoint: str, plans: Plans, *, is_sealed: bool = False
+) -> Spool:
+    """Check every line, and keep what is to be stored, sealed where it touches the disk if told.
 
     Raises:
         LinesRefusedError: one or more are wrong, or there is none.
     """
-    spool, seen, errors = Spool(), dict[str, str](), list[LineError]()
+    spool = Spool(SealedSpool()) if is_sealed else Spool()
+    seen, errors = dict[str, str](), list[LineError]()
     try:
         try:
             for line in lines:
@@ -120,7 +124,7 @@ def _take(spool: Spool, seen: dict[str, str], line: RawLine, where: tuple[str, P
 
 
 def _decoded(line: RawLine) -> _Line:
-    if line.size > LINE_BYTES_MAX:
+    if len(memoryview(line.body)) > LINE_BYTES_MAX:
         raise _FaultError("invalid_json_line", f"a line has at most {LINE_BYTES_MAX:,} bytes")
     try:
         return _DECODER.decode(line.body)

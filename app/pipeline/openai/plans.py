@@ -9,7 +9,7 @@ from app.billing.bound import input_tokens_max, schema_tokens_max
 from app.db import Store
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
-from app.domain.prompt import Params, Prompt, Variant
+from app.domain.prompt import Params, Prompt, Variant, is_plain
 from app.pipeline.account_plan import account_plan
 from app.pipeline.context import Windows, windows_of
 from app.pipeline.lanes import require_lanes, variants_of
@@ -103,7 +103,7 @@ class Plans:
         messages = self._endpoint.messages(body)
         planned = settled.planned
         for message in messages:
-            if not isinstance(message.content, str):
+            if not is_plain(message):
                 planned.check_prompt(messages)
                 break
         tokens_max = input_tokens_max(messages)
