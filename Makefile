@@ -38,19 +38,19 @@ bench-peers: $(BIN)/.dev ## The same prompts through us and through what one wou
 	$(BIN)/python -m tests.bench.peers_main
 
 ##@ Work on it
-.PHONY: .venv .venv-local test torture chaos check fix
+.PHONY: .venv .venv-local test torture chaos check fix cases
 .venv: $(BIN)/.dev ## Install all that is needed to work on the code
 .venv-local: $(BIN)/.local ## Add the model that runs on this machine
 
-test: $(BIN)/.dev $(BIN)/.local ## Every test: the small ones in parallel, then whole systems in turn
+test: $(BIN)/.dev $(BIN)/.local ## Every test: the small ones, then whole systems, two at a time
 	$(PYTEST) -n $(TEST_PROCESSES) -m "not e2e and not torture"
-	$(if $(wildcard tests/e2e/test_*.py),$(PYTEST) tests/e2e)
+	$(if $(wildcard tests/e2e/test_*.py),$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile tests/e2e)
 
 chaos: $(BIN)/.dev ## Kill and stop everything under load, then check the history (SEED=, MINUTES=)
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-torture: $(BIN)/.dev ## Longer tests, of minutes each
-	$(PYTEST) tests/torture
+torture: $(BIN)/.dev ## Longer tests, half an hour of them; with LONG=1 all, which takes hours
+	$(PYTEST) -n $(TEST_PROCESSES) --maxschedchunk 1 $(if $(LONG),,-m "not long") tests/torture
 
 check: $(BIN)/.dev ## Format, lint, types and import rules
 	$(BIN)/ruff format --check
@@ -61,6 +61,9 @@ check: $(BIN)/.dev ## Format, lint, types and import rules
 fix: $(BIN)/.dev ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+cases: $(BIN)/.dev ## Write into docs/reliability.md which test shows which case
+	$(BIN)/python -m tests.architecture.cases
 
 ##@ Keep it
 .PHONY: requirements clean help

@@ -104,6 +104,16 @@ class Store:
             },
         )
 
+    def apart(self) -> "Store":
+        """The same store with one connection of its own, which others' cannot be short of.
+
+        On SQLite it is this one, where all writers take turns.
+        """
+        if self.is_sqlite:
+            return self
+        url = self.url.render_as_string(hide_password=False)
+        return Store(url, hot=self._hot, pool_size=1, crash_at=self.crash_at)
+
     @contextmanager
     def transaction(self, commit: Commit | None = None) -> Iterator[Tx]:
         """One transaction, committed when the block ends, and rolled back if it raises.

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     files_url: str | None = Field(None, validation_alias="OVERNIGHT_FILES_URL")
     #: Day keys of batches that retain nothing; on many machines, a directory that all share.
     keyring_dir: Path | None = Field(None, validation_alias="OVERNIGHT_KEYRING_DIR")
+    #: Other custody of the day keys: a command that keeps them.
+    keyring_command: SecretStr | None = Field(None, validation_alias="OVERNIGHT_KEYRING_COMMAND")
     log_level: str = Field("INFO", validation_alias="OVERNIGHT_LOG_LEVEL")
 
     worker_processes: int = Field(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
 
@@ -13,11 +14,15 @@ FOLDERS = frozenset({"architecture", "contract", "e2e", "integration", "torture"
 ON_LOOPBACK = frozenset({"contract", "e2e", "integration", "torture"})
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 #: The folders whose tests may take longer than others, and how long.
-MAX_S = {"e2e": 300, "torture": 1800}
+MAX_S = {"e2e": 600, "torture": 1800}
 
 # The same examples every time: red means that the code changed. A busy machine is no failure.
 hypothesis.settings.register_profile("overnight", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("overnight")
+# Left to itself, structlog draws every exception in colour with all its locals, for seconds.
+structlog.configure(
+    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -149,7 +149,10 @@ class Flight:
         """Tell breaker, governor and lane what this attempt showed; whether the breaker learnt."""
         call = prepared.call
         self._count(prepared, finished)
+        former = self._governor.has_other_key(call.lane_id, prepared.provider_key_id or "")
         match error:
+            case ProviderRateLimitedError() if former:
+                return False  # it says nothing of the key that the lane has now
             case ProviderRateLimitedError(reason=reason) if reason in QUOTAS:
                 # Once it is there again a single call tries, before all others go on.
                 struck = Refusal(0.0, finished.latency_ms / 1000, reason)

@@ -176,10 +176,11 @@ class Pump:
         self._woken.clear()
         entries = await self._loop.run_in_executor(self._claims, due_backlog, self._services.store)
         self._entries = {entry.key: entry for entry in entries}
-        lanes = {entry.lane_id for entry in entries}
+        lanes = {entry.lane_id: entry.key_id for entry in entries}
         await self._waits.follow(entries, await self._breaker.open_models(lanes))
-        now = self._loop.time()
-        self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+        anew = {lane for lane, key_id in lanes.items() if await self._governor.meet(lane, key_id)}
+        now, waits = self._loop.time(), self._not_before.items()
+        self._not_before = {key: at for key, at in waits if at > now and key[0] not in anew}
         self.flight.tokens.keep(self._entries)
         self._turns.keep(entries)
 

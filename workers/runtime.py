@@ -32,7 +32,8 @@ class Runtime:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.lease = Lease(services.store, services.settings.lease_s)
+        self._lease_store = services.store.apart()
+        self.lease = Lease(self._lease_store, services.settings.lease_s)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._pump: Pump | None = None
@@ -62,6 +63,8 @@ class Runtime:
             log.info("pump_stopped", given_back=given_back)
         self._courier.stop()
         self.lease.stop()
+        if self._lease_store is not self.services.store:
+            self._lease_store.close()
         if self._client is not None:
             self._run(self._client.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -41,7 +41,7 @@ def opened() -> Iterator[tuple[Settings, Store]]:
     """
     settings = load_settings()
     configure_logging(settings)
-    with closing(Store(settings.store_url)) as store:
+    with closing(Store(settings.store_url, crash_at=settings.crash_at)) as store:
         check_schema(store.engine)
         try:
             yield settings, store

@@ -14,12 +14,22 @@ from api.cli.failure import Failure
 from api.cli.gate import passes
 from api.cli.output import dollars, milliseconds, plain, show_json, show_table
 from api.cli.written import fetch, put, show
-from app.reports.judged_views import BlendProofView
+from app.reports import grids
 from app.reports.proof import proof_lines
+from app.reports.report_views import ReportView
+from app.reports.sentence import in_one_sentence
 
 Report = dict[str, Any]
 Entry = Mapping[str, Any]
 _MODEL = "model"
+
+
+#: What is shown below the leaderboard and the costs, where there is any of it.
+_TABLES = {
+    "How sure that is": grids.tests,
+    "How far the judges can be trusted": grids.trust,
+    "Failures by cause": grids.failures,
+}
 
 
 class Column(NamedTuple):
@@ -65,7 +75,7 @@ def report(  # noqa: PLR0913 - a flag is a parameter
 
     A gate is of the batch itself, also with --against.
 
-    Examples: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0';
+    Example: overnight report BATCH --gate 'score(new) >= 7 and failed(new) == 0';
     overnight report TONIGHT --against LAST_NIGHT --format md
     """
     path = f"/v1/batches/{batch_id}/report"
@@ -91,26 +101,28 @@ def report(  # noqa: PLR0913 - a flag is a parameter
 
 def show_report(report: Report, planted: Mapping[str, float] | None = None) -> None:
     """Print a report; `planted` is the truth that a simulation's scores should recover."""
+    view = msgspec.convert(report, ReportView)
+    print(f"{in_one_sentence(view, plain)}\n")
     show_leaderboard(report, planted)
     show_costs(report)
-    show_proof(report)
-    for note in report["notes"]:
-        print(f"· {note}")
-
-
-def show_proof(report: Report) -> None:
-    """Print how a blend did against the best of its sources, if there is one."""
-    if report.get("blend") is not None:
-        for line in proof_lines(msgspec.convert(report["blend"], BlendProofView), plain):
+    for title, make in _TABLES.items():
+        if grid := make(view):
+            show_table(grid.head, grid.rows, title=title, right=grid.head[grid.names :])
+    if view.blend is not None:
+        for line in proof_lines(view.blend, plain):
             print(f"· {line}")
+    for line in (*grids.trust_lines(view), *view.notes):
+        print(f"· {plain(line)}")
 
 
 def show_leaderboard(report: Report, planted: Mapping[str, float] | None = None) -> None:
     """Print how good and how fast each model was."""
     entries = report["leaderboard"]
-    columns = [Column("#", lambda entry: entry["rank"])]
+    columns = []
+    if any(entry["rank"] is not None for entry in entries):
+        columns.append(Column("#", itemgetter("rank")))
     columns.append(Column(_MODEL, lambda entry: entry["label"]))
-    if report["mode"] == "judge" or report.get("wins"):
+    if any(entry["score"] for entry in entries):
         columns += [
             Column("score", _score),
             Column("95 %", _interval),
@@ -165,13 +177,18 @@ def show_costs(report: Report) -> None:
             f"{entry['input_tokens']:,}",
             f"{entry['output_tokens']:,}",
             dollars(entry["cost_nanos"]),
-            dollars(entry["cost_per_answer_nanos"]),
+            dollars(entry["cost_per_answer_nanos"]) if entry["answered"] else None,
         )
         for entry in report["leaderboard"]
     ]
     rows += [
         (f"{entry['label']} (judge)", None, None, dollars(entry["cost_nanos"]), None)
         for entry in report["judges"]
+    ]
+    stages = report["costs"] if len(report["costs"]) > 1 else ()
+    rows += [
+        (f"all {entry['stage']}", None, None, dollars(entry["cost_nanos"]), None)
+        for entry in stages
     ]
     spent = report["cost"]
     rows.append(("all calls", None, None, dollars(spent["spent_nanos"]), None))

@@ -61,7 +61,7 @@ def submit(
     Prints its id. With --wait it ends as `watch` does, by what came of the batch: 5 if jobs
     failed, 6 if it expired, 7 if it was cancelled.
 
-    Examples: overnight submit prompts.jsonl --model openai/gpt-5.2 --model groq/llama-3.3-70b
+    Example: overnight submit prompts.jsonl --model openai/gpt-5.2 --model groq/llama-3.3-70b
     --judge google/gemini-3.1-pro --criteria correct --budget 5 --wait;
     overnight submit sums.jsonl --model a/b --model c/d --check number --judge e/f --judge g/h
     --scoring pairwise --escalate-below 2 --canary

@@ -203,7 +203,7 @@ def _lines() -> Callable[[Batch], None]:
     def show(batch: Batch) -> None:
         nonlocal told, told_at
         now = time.monotonic()
-        news = (batch["state"], closed_jobs(batch), batch["waiting_on"])
+        news = (batch["state"], closed_jobs(batch), (batch["waiting_on"] or {}).get("reason"))
         if news != told or now - told_at > _LINES_EVERY_S:
             total = batch["counts"]["jobs"]["total"]
             note(f"{closed_jobs(batch)}/{total} jobs · {words_of(batch)}")

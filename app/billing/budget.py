@@ -12,12 +12,14 @@ import msgspec
 
 from app.db import Store, Tx
 
-_RESERVE = """
+#: Whether a batch may send, and its budget has room for an amount.
+ROOM = """state = 'running' AND ending IS NULL AND NOT paused
+  AND (cap_nanos IS NULL OR reserved_nanos + spent_nanos + {amount} <= cap_nanos)"""
+_RESERVE = f"""
 UPDATE batch SET reserved_nanos = reserved_nanos + :amount
-WHERE id = :batch AND state = 'running' AND ending IS NULL AND NOT paused
-  AND (cap_nanos IS NULL OR reserved_nanos + spent_nanos + :amount <= cap_nanos)
+WHERE id = :batch AND {ROOM.format(amount=":amount")}
 RETURNING first_left
-"""
+"""  # noqa: S608 - our own words
 #: No IS NULL in a RETURNING: SQLite 3.40 takes every column there for one that is never NULL.
 #: `overrun_nanos` is the larger of what was spent beyond the cap and what was captured beyond
 #: the account's credits (see captures.py); both only grow.

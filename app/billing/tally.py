@@ -19,16 +19,16 @@ from app.domain.states import CALL_CLOSED, Billed, CallState
 from app.models import Batch, Call, Lane, UsageRollup, UsageRow
 
 _GROWTH = log(1.1)
-_STREAMED = 2000
 _TOKENS = (
     "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens",
     "reasoning_tokens",
 )  # fmt: skip
 _STATES = ("succeeded", "refused", "failed", "cancelled", "expired")
-_COLUMNS = (
-    Call.closed_at, Call.model, Call.role, Lane.provider,
-    sa.func.coalesce(UsageRow.billed, Lane.billed), Call.state, Call.reason, UsageRow.latency_ms,
-    UsageRow.cost_nanos, *(getattr(UsageRow, name) for name in _TOKENS),
+#: What calls that are alike are counted by; what differs most comes last.
+_ALIKE: tuple[Any, ...] = (
+    sa.func.date(sa.func.coalesce(Call.closed_at, Batch.created_at)).label("day"), Lane.provider,
+    Call.model, Call.role, sa.func.coalesce(UsageRow.billed, Lane.billed).label("billed"),
+    Call.state, Call.reason, UsageRow.latency_ms,
 )  # fmt: skip
 #: What is summed over rows as it is.
 SUMS = ("calls", *_STATES, *_TOKENS, "cost_nanos", "unpriced")
@@ -75,25 +75,26 @@ def bucket_of(latency_ms: int) -> int:
 
 
 def tally_batch(session: Session, batch: Batch) -> dict[Key, Tally]:
-    """What a batch's closed calls came to so far."""
+    """What a batch's closed calls came to so far, added up by the store."""
+    counted: list[Any] = [sa.func.count(), sa.func.count(col(UsageRow.cost_nanos))]
+    counted += [sa.func.sum(getattr(UsageRow, name)) for name in (*_TOKENS, "cost_nanos")]
     rows = session.execute(
-        sa.select(*_COLUMNS)
+        sa.select(*_ALIKE, *counted)
+        .select_from(Call)
+        .join(Batch, col(Batch.id) == Call.batch_id)
         .join(Lane, col(Lane.id) == Call.lane_id)
         .outerjoin(UsageRow, col(UsageRow.call_id) == Call.id)
         .where(col(Call.job_id).between(*job_range(batch.id)))
         .where(col(Call.state).in_(sorted(CALL_CLOSED)))
-        .execution_options(yield_per=_STREAMED)
+        .group_by(*_ALIKE)
     )
     tallies: dict[Key, Tally] = {}
-    for closed_at, model, role, provider, billed, *rest in rows:
-        day = (closed_at or batch.created_at).date().isoformat()
-        key = Key(day, provider, model, batch.mode, role, billed)
-        tally = tallies.get(key)
-        if tally is None:
-            tally = tallies[key] = Tally()
-        _count(tally, *rest)
+    for day, provider, model, role, billed, *rest in rows:
+        key = Key(str(day), provider, model, batch.mode, role, billed)
+        _count(tallies.setdefault(key, Tally()), *rest)
+    for key, tally in tallies.items():
         # An earlier answer that was taken again took no time.
-        if billed == Billed.CACHED:
+        if key.billed == Billed.CACHED:
             tally.latencies.clear()
     return tallies
 
@@ -103,21 +104,22 @@ def _count(
     state: str,
     reason: str | None,
     latency_ms: int | None,
-    cost_nanos: int | None,
-    *tokens: int,
+    calls: int,
+    priced: int,
+    *summed: int | None,
 ) -> None:
+    """Add calls that are alike."""
     sums = tally.sums
-    sums["calls"] += 1
-    sums[state] += 1
-    if latency_ms is None:  # it has no completion
+    sums["calls"] += calls
+    sums[state] += calls
+    if latency_ms is None:  # they have no completion
         if state == CallState.FAILED:
-            tally.errors[reason or "unknown"] += 1
+            tally.errors[reason or "unknown"] += calls
         return
-    for name, count in zip(_TOKENS, tokens, strict=True):
-        sums[name] += count
-    sums["cost_nanos"] += cost_nanos or 0
-    sums["unpriced"] += cost_nanos is None
-    tally.latencies[bucket_of(latency_ms)] += 1
+    for name, total in zip((*_TOKENS, "cost_nanos"), summed, strict=True):
+        sums[name] += int(total or 0)
+    sums["unpriced"] += calls - priced
+    tally.latencies[bucket_of(latency_ms)] += calls
 
 
 def rollups_of(batch: Batch, tallies: dict[Key, Tally]) -> Iterator[UsageRollup]:

@@ -14,7 +14,7 @@ import asyncio
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from app.domain.told import ToldLimits
@@ -28,7 +28,7 @@ from app.limits.lanes import (
     Refusal,
     pause_s,
 )
-from app.limits.learned import FORGET_S, NOTHING, Learned, spent_for_s
+from app.limits.learned import FORGET_S, NOTHING, learned_from, spent_for_s
 from app.limits.link import Link
 from app.limits.local import LocalGovernor
 
@@ -81,6 +81,29 @@ class Governor:
         self._answers: Counter[str] = Counter()
         self._began: dict[str, float] = {}
         self._news: set[str] = set()
+        self._keys: dict[str, str] = {}
+
+    async def meet(self, lane_id: str, key_id: str) -> bool:
+        """Which key a lane has now; answers whether it is another, and forgets the former's limits."""
+        before = self._keys.get(lane_id, "" if not key_id else None)
+        self._keys[lane_id] = key_id
+        if before == key_id:
+            return False
+        keys = [_key(lane_id, what) for what in ("key", "learned", "rates", "done")]
+        keys += [_INDEX, _PAUSES, _REASONS]
+        is_new = before is not None
+        if (
+            not await self._link.run(scripts.MEET, keys, lane_id, key_id, int(is_new))
+            and not is_new
+        ):
+            return False
+        self._news.discard(lane_id)
+        self._local.forget(lane_id)
+        return True
+
+    def has_other_key(self, lane_id: str, key_id: str) -> bool:
+        """Whether a lane has another key by now than a call was sent with."""
+        return self._keys.get(lane_id, key_id) != key_id
 
     async def acquire(self, lane: LaneLimits, wanted: int, tokens_each: int) -> Grant:
         """Permits for up to `wanted` calls of at most about so many tokens each."""
@@ -169,7 +192,7 @@ class Governor:
         for lane_id, left_ms, reason in paused:
             self._local.note_pause(lane_id, left_ms / 1000, reason)
         for lane_id, fields in learnt:
-            self._local.learned[lane_id] = self._read(fields)
+            self._local.learned[lane_id] = learned_from(fields, self._clock())
         if self._generation not in {"", generation}:
             await self._retell()
         self._generation = generation
@@ -197,7 +220,7 @@ class Governor:
             scripts.STRIKE, keys, lane_id, refusal.latency_s * 1000, places, is_rate, found
         )
         if reply is not None:
-            self._local.learned[lane_id] = self._read(reply)
+            self._local.learned[lane_id] = learned_from(reply, self._clock())
 
     async def _tell(self) -> None:
         """Tell what was answered, and what the answers told, since the last time."""
@@ -230,21 +253,6 @@ class Governor:
                 ages[name] = None if ages[name] is None else (now - ages[name]) * 1000
             keys, words = [_INDEX, _key(lane_id, "learned")], map(_word, ages.values())
             await self._link.run(scripts.RETELL, keys, lane_id, *words)
-
-    def _read(self, fields: Sequence[str]) -> Learned:
-        now = self._clock()
-        rpm, tpm, rate, rate_age, in_flight, cut_age, strikes = (
-            float(field) if field else None for field in fields
-        )
-        return Learned(
-            rpm,
-            tpm,
-            rate,
-            None if rate_age is None else now - rate_age / 1000,
-            in_flight,
-            None if cut_age is None else now - cut_age / 1000,
-            int(strikes or 0),
-        )
 
     async def _look_if_due(self) -> None:
         if self._clock() - self._looked_at >= REFRESH_S:

@@ -8,6 +8,7 @@ answers again, the lane tries with one call at a time, ever more rarely.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -112,6 +113,19 @@ class Learned:
 
 
 NOTHING = Learned()
+_FIELDS = 7
+
+
+def learned_from(fields: Sequence[str | float | None], now: float) -> Learned:
+    """What the server tells of a lane, by the clock that is at `now`: moments come as their ages."""
+    if len(fields) != _FIELDS:
+        return NOTHING
+    rpm, tpm, rate, rate_age, in_flight, cut_age, strikes = (
+        None if field in {None, ""} else float(field or 0.0) for field in fields
+    )
+    rate_at = None if rate_age is None else now - rate_age / 1000
+    cut_at = None if cut_age is None else now - cut_age / 1000
+    return Learned(rpm, tpm, rate, rate_at, in_flight, cut_at, int(strikes or 0))
 
 
 def regrown(mark: float, since_s: float) -> float:

@@ -198,6 +198,15 @@ class LocalGovernor:
         if lane_id not in self._paused or until > self._paused[lane_id][0]:
             self._paused[lane_id] = (until, reason)
 
+    def forget(self, lane_id: str) -> None:
+        """Start anew with a lane, but for what it has in flight: it has another key."""
+        for rate in ("requests", "tokens"):
+            self._paid_off.pop((lane_id, rate), None)
+        for known in (self._paused, self._debts, self.learned):
+            known.pop(lane_id, None)
+        for measured in (self._free, self._free_tokens, self._measured):
+            measured.forget(lane_id)
+
     def paused(self) -> list[str]:
         """Lanes that are, or were, paused."""
         return list(self._paused)

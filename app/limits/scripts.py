@@ -200,6 +200,19 @@ end
 return 1
 """
 )
+#: A lane has another key: what its former one's provider said of it is forgotten, once.
+MEET = """
+local key, learned, rates, done, index, pauses, reasons = unpack(KEYS)
+local lane, id, is_new = ARGV[2], ARGV[3], ARGV[4] == '1'
+local known = redis.call('GET', key)
+redis.call('SET', key, id, 'PX', 86400000)
+if known == id or not (known or is_new) then return 0 end
+redis.call('DEL', learned, rates, done)
+redis.call('ZADD', index, string.format('%.3f', now), lane)
+redis.call('ZREM', pauses, lane)
+redis.call('HDEL', reasons, lane)
+return 1
+"""
 #: This worker lives; how many do; every pause there is; and what was learnt since it last looked.
 #: Whoever finds the server wiped gives it a new name, by which all others see it too.
 LOOK = (

@@ -8,12 +8,10 @@ from redis import Redis
 
 from app.limits.breaker import OPEN, circuit_of
 from app.limits.lanes import LaneLimits
-from app.limits.learned import NOTHING, Learned, narrowed
+from app.limits.learned import learned_from, narrowed
 from app.limits.link import NOW
 from app.limits.local_breaker import Circuit
 from app.limits.scripts import SURVEY
-
-_FIELDS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +50,10 @@ def survey(client: "Redis", lane_ids: Sequence[str]) -> dict[str, LaneVitals]:
 
 def _vitals(row: Sequence[bytes | str]) -> LaneVitals:
     answers, paused_ms, *fields = (float(one) if one else None for one in row)
-    limits = narrowed(LaneLimits(""), _learned(fields), 0.0)
+    limits = narrowed(LaneLimits(""), learned_from(fields, 0.0), 0.0)
     return LaneVitals(
         answers or 0.0, (paused_ms or 0.0) / 1000, limits.rpm, limits.tpm, limits.in_flight
     )
-
-
-def _learned(fields: Sequence[float | None]) -> Learned:
-    """With moments as they are at time 0."""
-    if len(fields) != _FIELDS:
-        return NOTHING
-    rpm, tpm, rate, rate_age, in_flight, cut_age, strikes = fields
-    rate_at = None if rate_age is None else -rate_age / 1000
-    cut_at = None if cut_age is None else -cut_age / 1000
-    return Learned(rpm, tpm, rate, rate_at, in_flight, cut_at, int(strikes or 0))
 
 
 def breakers(client: "Redis") -> dict[Circuit, str]:

@@ -42,8 +42,10 @@ WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND due_at < {aft
 _DUE = """
 SELECT backlog.lane_id, backlog.model, backlog.batch_id, backlog.account_id, lane.provider,
   lane.billed, lane.base_url, lane.rpm, lane.tpm, lane.in_flight, batch.priority,
-  batch.interactive, batch.mode, CASE WHEN backlog.waiting_since IS NULL THEN 0 ELSE 1 END
+  batch.interactive, batch.mode, CASE WHEN backlog.waiting_since IS NULL THEN 0 ELSE 1 END,
+  COALESCE(provider_key.id, '')
 FROM backlog JOIN lane ON lane.id = backlog.lane_id JOIN batch ON batch.id = backlog.batch_id
+LEFT JOIN provider_key ON provider_key.lane_id = backlog.lane_id
 WHERE backlog.due_at <= {now} AND lane.state = 'open' AND batch.state = 'running'
   AND batch.ending IS NULL AND NOT batch.paused
 """
@@ -66,6 +68,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     interactive: bool
     mode: str
     noted: bool  # the store says why it waits
+    key_id: str = ""  # of the lane's provider key; empty where it needs none
 
     @property
     def key(self) -> tuple[str, str, str]:

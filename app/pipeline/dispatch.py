@@ -5,66 +5,24 @@ order, their worst case is reserved on the batch's budget. If that does not fit,
 claimed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from sqlmodel import select
 
-from app.billing.budget import reserve
 from app.billing.pricing import price_of
 from app.db import Commit, Store, Tx
 from app.domain.states import EndReason, Role
 from app.models import Batch
 from app.pipeline.backlog import Entry
 from app.pipeline.outcomes import ClaimedCall
-from app.pipeline.prepare import Prepared, prepare
+from app.pipeline.prepare import Asks, Prepared, prepare
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
+from app.pipeline.take import WIDTH, take
 
-#: What is claimed of an entry: that which is due, if its lane and this worker may send.
-_DUE = """
-  SELECT id FROM call
-  WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
-    AND due_at <= {now}
-    AND EXISTS (SELECT 1 FROM lane WHERE lane.id = :lane AND lane.state = 'open')
-    AND EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
-  ORDER BY rank, id LIMIT :n
-"""
-#: A claimed call, in the order of `_claimed`.
-_COLUMNS = """call.id, call.epoch, call.job_id, call.account_id, call.label, call.role,
-  call.attempts, call.unknowns, call.crash_count, {age_s(call.waiting_since)}, call.max_tokens,
-  call.tokens_bound, call.worst_nanos, call.rank, call.fail_fast"""
-_WIDTH = 15
-_CLAIM = f"""
-WITH c AS MATERIALIZED ({_DUE} {{skip_locked}}),
-u AS (
-  UPDATE call SET state = 'sending', epoch = epoch + 1, worker_id = :worker
-  FROM c WHERE call.id = c.id
-  RETURNING {_COLUMNS}
-),
-a AS (
-  INSERT INTO attempt (call_id, epoch, worker_id, state, started_at, worst_nanos)
-  SELECT u.id, u.epoch, :worker, 'sending', {{now}}, u.worst_nanos FROM u
-)
-SELECT * FROM u ORDER BY u.rank, u.id
-"""  # noqa: S608 - our own words
-#: SQLite writes in one statement what goes to one table, and a row that comes back costs it more
-#: than it holds; so the ids come as one value, and so do the calls.
-_CLAIM_ON_SQLITE = (
-    f"SELECT json_group_array(id) FROM ({_DUE})",  # noqa: S608 - our own words
-    """
-    UPDATE call SET state = 'sending', epoch = epoch + 1, worker_id = :worker
-    WHERE id IN (SELECT value FROM json_each(:ids))
-    """,
-    """
-    INSERT INTO attempt (call_id, epoch, worker_id, state, started_at, worst_nanos)
-    SELECT call.id, call.epoch, :worker, 'sending', {now}, call.worst_nanos
-    FROM json_each(:ids) d CROSS JOIN call ON call.id = d.value
-    """,
-)
-_CLAIMED = f"SELECT {_COLUMNS} FROM json_each(:ids) d CROSS JOIN call ON call.id = d.value"  # noqa: S608
 _SENDING = """
 SELECT COUNT(*) FROM call
 WHERE worker_id IS NOT NULL AND batch_id = :batch AND role = 'candidate' AND state = 'sending'
@@ -101,7 +59,7 @@ def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Clai
     while True:
         try:
             with store.transaction(Commit.CLAIM) as tx:
-                calls = _claim_in(tx, store, worker_id, entry, wanted)
+                calls, asks = _claim_in(tx, store, worker_id, entry, wanted)
         except _NoRoomError as refusal:
             if refusal.fits == 0:
                 return _refused(services, entry) if refusal.budget else Claim((), Room.FIRST)
@@ -109,8 +67,7 @@ def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Clai
             continue
         except _StoppedError:
             return Claim((), Room.STOPPED)
-        # What they ask never changes, so it is read when nobody waits for the commit any more.
-        prepared = prepare(store, entry, calls) if calls else []
+        prepared = prepare(store, entry, calls, asks) if calls else []
         return Claim(prepared, Room.EXHAUSTED if len(calls) < wanted else None)
 
 
@@ -127,22 +84,22 @@ class _NoRoomError(Exception):
         self.budget = budget
 
 
-def _claim_in(tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int) -> list[ClaimedCall]:
+def _claim_in(
+    tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int
+) -> tuple[list[ClaimedCall], Asks | None]:
     who = {"lane": entry.lane_id, "worker": worker_id}
     names = {**who, "model": entry.model, "batch": entry.batch_id, "n": wanted}
-    rows = _take(tx, store, names)
-    if not rows:
+    taken = take(tx, store, names)
+    if not taken.rows:
         if not tx.fast(store.sql(_GUARD), who)[0][0]:
             raise _StoppedError
-        return []
-    calls = [_claimed(entry, worker_id, row) for row in rows]
-    worst = sum(one.worst_nanos or 0 for one in calls)
-    first_left = reserve(tx, store, entry.batch_id, worst)
-    if first_left is None:
+        return [], None
+    calls = [_claimed(entry, worker_id, row) for row in taken.rows]
+    if taken.first_left is None:
         raise _NoRoomError(_fitting(tx, entry.batch_id, calls), budget=True)
-    if first_left:
-        _hold_back(tx, store, calls, first_left)
-    return calls
+    if taken.first_left:
+        _hold_back(tx, store, calls, taken.first_left)
+    return calls, taken.asks
 
 
 def _hold_back(tx: Tx, store: Store, calls: Sequence[ClaimedCall], first_left: int) -> None:
@@ -157,20 +114,9 @@ def _hold_back(tx: Tx, store: Store, calls: Sequence[ClaimedCall], first_left: i
         raise _NoRoomError(max(0, len(calls) - (sending - first_left)), budget=False)
 
 
-def _take(tx: Tx, store: Store, names: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-    """Take calls and write their attempts; answers the calls, by their rank."""
-    if not store.is_sqlite:
-        return tx.fast(store.sql(_CLAIM), names)
-    find, *changes = map(store.sql, _CLAIM_ON_SQLITE)
-    taken = {**names, "ids": tx.fast(find, names)[0][0]}
-    for change in changes:
-        tx.change(change, taken)
-    return tx.select(store.sql(_CLAIMED), _WIDTH, taken)
-
-
 def _claimed(entry: Entry, worker_id: str, row: Sequence[Any]) -> ClaimedCall:
     (id_, epoch, job, account, label, role, attempts, unknowns, crashes, waited_s, max_tokens,
-     tokens, worst, _, fail_fast) = row  # fmt: skip
+     tokens, worst, _, fail_fast) = row[:WIDTH]  # fmt: skip
     return ClaimedCall(
         id_, epoch, job, entry.batch_id, account, entry.lane_id, entry.provider, entry.model,
         label, Role(role), entry.billed, attempts, unknowns, crashes, float(waited_s or 0),

@@ -43,6 +43,11 @@ class Facts:
     single: bool
 
 
+def known_facts(batch_id: str) -> Facts | None:
+    """The facts of a batch, if this process has read them before."""
+    return _facts.get(batch_id)
+
+
 def facts_of(session: Session, batch_id: str) -> Facts:
     """The facts of a batch that is there."""
     known = _facts.get(batch_id)

@@ -36,6 +36,16 @@ from app.vault.provider_keys import (
 
 CHECK_TIMEOUT_S = 15.0
 _NO_LIST = frozenset({404, 405, 501})
+_LANE = "(SELECT id FROM lane WHERE account_id = :account AND provider = :provider)"
+#: What waits because of the key that the lane had waits no more. Calls first, by the lock order.
+_END_WAITS = (
+    f"""
+    UPDATE call SET due_at = {{now}}, wait_reason = NULL
+    WHERE lane_id = {_LANE} AND state = 'queued' AND due_at > {{now}}
+      AND wait_reason IN ('rate_limited', 'lane_parked')
+    """,  # noqa: S608 - our own words
+    f"UPDATE backlog SET due_at = {{now}}, wait_reason = NULL WHERE lane_id = {_LANE}",  # noqa: S608
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,9 @@ def set_key(
         _check_base_url(setting.base_url.strip(), services)
     with services.store.transaction(Commit.PROVIDER_KEY) as tx:
         account = get_account(tx, account_id)
+        for statement in _END_WAITS:
+            where = {"account": account_id, "provider": setting.provider}
+            tx.run(services.store.sql(statement), where)
         lane = set_provider_key(tx, services.vault, account, setting)
         record_action(
             tx,

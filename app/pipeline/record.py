@@ -12,20 +12,14 @@ from app.billing.budget import settle_many
 from app.billing.captures import capture_many
 from app.db import Commit, Store, Tx
 from app.domain.states import EndReason
-from app.models import StoredCompletion, StoredText, UsageRow
+from app.models import StoredText
 from app.pipeline.calls import TEXT_COLUMNS, announce
 from app.pipeline.counting import note_closed
 from app.pipeline.facts import facts_of
 from app.pipeline.hints import hint_ready
 from app.pipeline.outcomes import Finished
-from app.pipeline.record_rows import (
-    COMPLETION_COLUMNS,
-    USAGE_COLUMNS,
-    JobEnd,
-    Rows,
-    encode,
-    job_ends,
-)
+from app.pipeline.record_calls import HOLDS, write_calls
+from app.pipeline.record_rows import JobEnd, Rows, encode, job_ends
 from app.pipeline.services import Services
 from app.pipeline.stop import count_first, ends_of
 from app.pipeline.tell import tell
@@ -33,44 +27,13 @@ from app.queue import Step, send_after_commit
 from app.vault.texts import Texts, texts_by_batch
 from app.webhooks.events import EventType, batch_event
 
-#: An opaque CASE: with fresh statistics the planner believes that no row is 'sending', and
-#: would begin with them.
-_FENCE = """
-WITH c AS MATERIALIZED (
-  SELECT call.id AS call_id, d.* FROM
-    {rows(id text, epoch int, worker_id text, state text, closes int, delay_ms bigint, failed int, unknown int,
-          crashed int, wait_reason text, waiting int, reason text, message text)}
-  {join} call ON call.id = d.id
-  WHERE call.epoch = d.epoch AND call.worker_id = d.worker_id
-    AND CASE WHEN call.state = 'sending' THEN 1 ELSE 0 END = 1
-  ORDER BY call.id {lock}
-)
-UPDATE call SET state = c.state, worker_id = NULL,
-  attempts = attempts + c.failed, unknowns = unknowns + c.unknown,
-  crash_count = crash_count + c.crashed, wait_reason = c.wait_reason,
-  waiting_since = CASE WHEN c.waiting = 1 THEN COALESCE(waiting_since, {now})
-                       WHEN c.closes = 1 THEN NULL ELSE waiting_since END,
-  due_at = CASE WHEN c.closes = 1 THEN due_at ELSE {after_ms(c.delay_ms)} END,
-  reason = c.reason, message = c.message,
-  closed_at = CASE WHEN c.closes = 1 THEN {now} END
-FROM c WHERE call.id = c.call_id
-"""
 #: The calls of a group that this worker still holds: what it takes up again where the fence let
 #: only some of them through.
-_HELD = """
-SELECT call.id FROM {rows(id text, epoch int, worker_id text)} {join} call ON call.id = d.id
-WHERE call.epoch = d.epoch AND call.worker_id = d.worker_id
-  AND CASE WHEN call.state = 'sending' THEN 1 ELSE 0 END = 1
-ORDER BY call.id {lock_call}
-"""
-_CLOSE_ATTEMPTS = """
-UPDATE attempt SET state = d.state, finished_at = {now}, status_code = d.status_code,
-  reason = d.reason, message = d.message, request_id = d.request_id, latency_ms = d.latency_ms,
-  cost_nanos = d.cost
-FROM {rows(id text, epoch int, state text, status_code int, reason text, message text,
-           request_id text, latency_ms int, cost bigint)}
-WHERE attempt.call_id = d.id AND attempt.epoch = d.epoch
-"""
+_HELD = f"""
+SELECT call.id FROM {{rows(id text, epoch int, worker_id text)}} {{join}} call ON call.id = d.id
+WHERE {HOLDS}
+ORDER BY call.id {{lock_call}}
+"""  # noqa: S608 - our own words
 COUNT_DOWN = """
 WITH j AS MATERIALIZED (
   SELECT job.id AS job_id, d.n FROM {rows(id text, n int)} {join} job ON job.id = d.id
@@ -152,10 +115,10 @@ def _texts_of(services: Services, group: Sequence[Finished]) -> dict[str, Texts]
 
 def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) -> Recorded:
     store = services.store
-    if tx.change(store.sql(_FENCE), {"rows": rows.calls}) != len(rows.group):
+    if write_calls(tx, store, rows) != len(rows.group):
         raise _StaleError
-    _insert_answers(tx, store, rows)
-    tx.change(store.sql(_CLOSE_ATTEMPTS), {"rows": rows.attempts})
+    if rows.texts:
+        store.insert_rows(tx, StoredText, TEXT_COLUMNS, rows.texts)
     ready = count_down(tx, store, rows.countdown)
     if rows.job_ends:
         tx.change(store.sql(_END_JOBS), {"rows": encode(rows.job_ends)})
@@ -172,15 +135,6 @@ def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) ->
     if stopped:
         end_early(tx, services, stopped, EndReason.TOO_MANY_FAILED)
     return Recorded(frozenset(one.call.id for one in came), tuple(sorted(overrun)))
-
-
-def _insert_answers(tx: Tx, store: Store, rows: Rows) -> None:
-    if not rows.answered:
-        return
-    now = store.now(tx)
-    store.insert_rows(tx, StoredCompletion, COMPLETION_COLUMNS, rows.completions(now))
-    store.insert_rows(tx, UsageRow, USAGE_COLUMNS, rows.usages(now))
-    store.insert_rows(tx, StoredText, TEXT_COLUMNS, rows.texts)
 
 
 def count_down(tx: Tx, store: Store, closed: Counter[str]) -> list[tuple[str, str]]:

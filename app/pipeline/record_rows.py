@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -52,8 +53,7 @@ class Rows:
     ) -> None:
         self.group = sorted(group, key=lambda one: one.call.id)
         of = [texts.get(one.call.batch_id, PLAIN) for one in self.group]
-        self.calls = encode(list(map(_fence_row, self.group, of)))
-        self.attempts = encode(list(map(_attempt_row, self.group, of)))
+        self._texts_of = of
         self.job_ends = sorted(ends.values(), key=lambda one: one.id)
         self.closed_jobs: dict[str, dict[str, JobState]] = {}
         for one in self.group:
@@ -69,6 +69,21 @@ class Rows:
             for one in self.answered
             for row in _text_rows(one, texts.get(one.call.batch_id, PLAIN))
         ]
+
+    @cached_property
+    def calls(self) -> str:
+        """What becomes of each call."""
+        return encode(list(map(_fence_row, self.group, self._texts_of)))
+
+    @cached_property
+    def attempts(self) -> str:
+        """What becomes of each attempt."""
+        return encode(list(map(_attempt_row, self.group, self._texts_of)))
+
+    @cached_property
+    def whole(self) -> str:
+        """All of it but texts, an object for each attempt."""
+        return encode(list(map(_whole_row, self.group, self._texts_of)))
 
     def completions(self, now: Any) -> list[tuple[Any, ...]]:
         """The rows of `completion`."""
@@ -162,6 +177,16 @@ def _attempt_row(one: Finished, texts: Texts) -> dict[str, Any]:
         "latency_ms": one.latency_ms,
         "cost": one.paid_nanos,
     }
+
+
+def _whole_row(one: Finished, texts: Texts) -> dict[str, Any]:
+    attempt = _attempt_row(one, texts)
+    named = {"attempt_state": attempt["state"], "attempt_message": attempt["message"]}
+    row = attempt | named | _fence_row(one, texts)
+    if one.completion is not None:
+        row.update(zip(COMPLETION_COLUMNS[2:], _completion_row(one, None)[2:-1], strict=False))
+        row.update(zip(USAGE_COLUMNS[1:], _usage_row(one, None)[1:-1], strict=False))
+    return row
 
 
 def _completion_row(one: Finished, now: Any) -> tuple[Any, ...]:

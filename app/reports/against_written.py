@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from app.reports.against_figures import ANSWERS, SCORES, Cell
 from app.reports.against_notes import against_in_one_sentence
 from app.reports.against_views import AgainstView, SideView
+from app.reports.grids import Grid
 from app.reports.leaderboard_csv import table_of
 from app.reports.markdown import code, table, text
-from app.reports.page import POLICY, Grid, template
+from app.reports.page import POLICY, template
 
 _COLUMNS = {
     **{name: name for name in ("label", "against_label", "model", "against_model")},
@@ -51,7 +52,7 @@ def against_as_page(view: AgainstView) -> str:
         sentence=against_in_one_sentence(view),
         scores=_grid(view, SCORES),
         answers=_grid(view, ANSWERS),
-        sides=Grid(["batch", "name", "mode", "state", "jobs", "judged"], sides),
+        sides=Grid(["batch", "name", "mode", "state", "jobs", "judged"], sides, names=4),
     )
 
 
@@ -66,7 +67,7 @@ def _grid(view: AgainstView, columns: Mapping[str, Cell]) -> Grid:
         [row.label, row.against_label, *(cell(row) for cell in columns.values())]
         for row in view.rows
     ]
-    return Grid(["model", "against", *columns], rows)
+    return Grid(["model", "against", *columns], rows, names=2)
 
 
 def _markdown(view: AgainstView, columns: Mapping[str, Cell]) -> str:

@@ -13,6 +13,7 @@ from sqlmodel import Session, col
 from app.domain.ids import job_range
 from app.domain.states import Billed, CallState, Role
 from app.models import Batch, Call, Job, StoredText, StoredVerdict, UsageRow
+from app.reports.tallies import calls_of
 from app.vault.texts import Texts, texts_of
 
 _STREAMED = 500
@@ -59,12 +60,14 @@ def cells_of(session: Session, batch: Batch) -> Cells:
     cells = Cells([name for _, name in places.values()], [b""] * len(places), {}, {}, {}, {})
     for job_id, digest in _digests(session, batch.id, texts):
         cells.prompts[places[job_id][0]] = digest
-    for job_id, label, state, latency_ms, cost, billed in _calls(session, batch.id):
-        place, rows = places[job_id][0], len(places)
-        _put(cells.answered, label, place, rows, float(state == CallState.SUCCEEDED))
-        if billed is not None and billed != Billed.CACHED:
-            _put(cells.latencies, label, place, rows, latency_ms)
-            _put(cells.costs, label, place, rows, nan if cost is None else cost)
+    place_of: dict[str, int] = {}
+    for call_id, job_id, label, state in _calls(session, batch.id):
+        place = place_of[call_id] = places[job_id][0]
+        _put(cells.answered, label, place, len(places), float(state == CallState.SUCCEEDED))
+    for call_id, label, latency_ms, cost in _usage(session, batch.id):
+        if (place := place_of.get(call_id, -1)) >= 0:
+            _put(cells.latencies, label, place, len(places), latency_ms)
+            _put(cells.costs, label, place, len(places), nan if cost is None else cost)
     for job_id, body in _verdicts(session, batch.id):
         for one in _SCORED.decode(texts.open("verdict", job_id, body)).scores:
             _put(cells.scores, one.label, places[job_id][0], len(places), one.score)
@@ -102,19 +105,26 @@ def _digests(session: Session, batch_id: str, texts: Texts) -> Iterator[tuple[st
         yield job_id, hashlib.blake2b(prompt, digest_size=_DIGEST_BYTES).digest()
 
 
-def _calls(
-    session: Session, batch_id: str
-) -> Iterator[tuple[str, str, str, int, int | None, str | None]]:
-    """How candidates and syntheses ended, with what they took."""
-    usage = (col(UsageRow.latency_ms), col(UsageRow.cost_nanos), col(UsageRow.billed))
+def _calls(session: Session, batch_id: str) -> Iterator[tuple[str, str, str, str]]:
+    """How candidates and syntheses ended."""
     return iter(
         session.connection().execute(
-            sa.select(col(Call.job_id), col(Call.label), col(Call.state), *usage)
-            .select_from(Job)
-            .join(Call, col(Call.job_id) == Job.id)
-            .outerjoin(UsageRow, col(UsageRow.call_id) == Call.id)
-            .where(col(Job.batch_id) == batch_id, col(Call.role) != Role.JUDGE)
+            sa.select(col(Call.id), col(Call.job_id), col(Call.label), col(Call.state))
+            .where(calls_of(batch_id), col(Call.role) != Role.JUDGE)
             .where(col(Call.state).in_(_ENDED))
+            .execution_options(yield_per=_STREAMED)
+        )
+    )
+
+
+def _usage(session: Session, batch_id: str) -> Iterator[tuple[str, str, int, int | None]]:
+    """What their answers took. Not joined with them: a store without statistics joins badly."""
+    usage = (col(UsageRow.latency_ms), col(UsageRow.cost_nanos))
+    return iter(
+        session.connection().execute(
+            sa.select(col(UsageRow.call_id), col(UsageRow.label), *usage)
+            .where(col(UsageRow.batch_id) == batch_id, col(UsageRow.role) != Role.JUDGE)
+            .where(col(UsageRow.billed) != Billed.CACHED)
             .execution_options(yield_per=_STREAMED)
         )
     )

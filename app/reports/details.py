@@ -20,7 +20,7 @@ from app.modes.blend_plan import answering, synthesis_label, synthesizer_of
 from app.reports.contestants import judges_of
 from app.reports.judgements import RESAMPLES, SEED
 from app.reports.lines import JobRow, Lines
-from app.reports.tallies import latencies_by_label
+from app.reports.tallies import calls_of, latencies_by_label
 from app.reports.views import ResultLine
 from app.vault.texts import Texts, texts_of
 
@@ -185,10 +185,9 @@ def _returned(session: Session, batch_id: str) -> dict[tuple[str, str], Sequence
     name = col(StoredCompletion.model_returned)
     rows = session.connection().execute(
         sa.select(col(Call.role), col(Call.label), name)
-        .select_from(Job)
-        .join(Call, col(Call.job_id) == Job.id)
+        .select_from(Call)
         .join(StoredCompletion, col(StoredCompletion.call_id) == Call.id)
-        .where(col(Job.batch_id) == batch_id, name.is_not(None))
+        .where(calls_of(batch_id), name.is_not(None))
         .distinct()
     )
     found: dict[tuple[str, str], list[str]] = {}

@@ -4,8 +4,9 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from app.domain.states import CallState, Role
-from app.models import Call, Job
+from app.models import Call
 from app.reports.report_views import FailureView
+from app.reports.tallies import calls_of
 
 _BAD = sorted({CallState.FAILED, CallState.REFUSED})
 
@@ -25,9 +26,7 @@ def failures_statement(batch_id: str) -> sa.Executable:
     by = (col(Call.label), col(Call.state), col(Call.reason))
     return (
         sa.select(*by, sa.func.count())
-        .select_from(Job)
-        .join(Call, col(Call.job_id) == Job.id)
-        .where(col(Job.batch_id) == batch_id, col(Call.role) == Role.CANDIDATE)
+        .where(calls_of(batch_id), col(Call.role) == Role.CANDIDATE)
         .where(col(Call.state).in_(_BAD))
         .group_by(*by)
     )

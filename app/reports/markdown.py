@@ -7,7 +7,9 @@ image, a mention or HTML, and cannot end a row of a table.
 import re
 from collections.abc import Iterator, Sequence
 
+from app.reports import grids
 from app.reports.figures import about_money, latency, money, points, rating, share
+from app.reports.grids import Grid
 from app.reports.proof import proof_lines
 from app.reports.report_views import ContestantView, ReportView
 from app.reports.sentence import in_one_sentence
@@ -26,7 +28,10 @@ def as_markdown(view: ReportView) -> str:
         _leaderboard(view),
         _proof(view),
         _costs(view),
-        _failures(view),
+        *_titled("How sure that is", grids.tests(view)),
+        *_titled("The judges", grids.trust(view)),
+        *_titled("", grids.agreement(view)),
+        *_titled("Why there are answers missing", grids.failures(view)),
         "\n".join(f"- {text(note)}" for note in view.notes),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -63,12 +68,15 @@ def _leaderboard(view: ReportView) -> str:
     judged = any(row.score is not None for row in rows)
     rated = any(row.rating is not None for row in rows)
     bad = [name for name in ("refused", "failed", "missing") if any(getattr(r, name) for r in rows)]
-    head = ["#", "model"]
+    ranked = any(row.rank is not None for row in rows)
+    head = [*(["#"] if ranked else []), "model"]
     head += ["score [95 %]", "wins [95 %]"] if judged else []
     head += ["rating [95 %]"] if rated else []
     head += ["answered", *bad, "p50", "p95", "cost", "per answer"]
     return table(
-        head, [list(_cells(row, judged=judged, rated=rated, bad=bad)) for row in rows], left={1}
+        head,
+        [list(_cells(row, judged=judged, rated=rated, bad=bad))[not ranked :] for row in rows],
+        left={head.index("model")},
     )
 
 
@@ -102,6 +110,12 @@ def _costs(view: ReportView) -> str:
     return f"Spent: {money(view.cost.spent_nanos)}; {', '.join(stages)}."
 
 
-def _failures(view: ReportView) -> str:
-    rows = [[code(one.label), code(one.reason), str(one.calls)] for one in view.failures]
-    return table(["model", "no answer because of", "calls"], rows, left={0, 1}) if rows else ""
+def _titled(title: str, grid: Grid) -> Iterator[str]:
+    """A table under its title, if it has a row."""
+    if grid:
+        rows = [
+            [code(str(cell)) if place < grid.names else str(cell) for place, cell in enumerate(row)]
+            for row in grid.rows
+        ]
+        yield f"**{title}**" if title else ""
+        yield table(grid.head, rows, left=set(range(grid.names)))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from app.domain.states import BATCH_CLOSED
 from app.reports.figures import about_money, chance, points
 from app.reports.judged_views import PairedTestView
 from app.reports.report_views import ContestantView, ReportView
@@ -14,6 +15,8 @@ Name = Callable[[str], str]
 def in_one_sentence(view: ReportView, name: Name = str) -> str:
     """What a reader with no time takes away; `name` writes a label as it is to be shown."""
     ranked = [row for row in view.leaderboard if row.rank is not None]
+    if not view.leaderboard or not view.jobs.total:
+        return "There is nothing to compare."
     if not ranked:
         return _unjudged(view, name)
     first = ranked[0]
@@ -30,12 +33,14 @@ def in_one_sentence(view: ReportView, name: Name = str) -> str:
 
 
 def _unjudged(view: ReportView, name: Name) -> str:
-    if not view.leaderboard:
-        return "There is nothing to compare."
-    first = view.leaderboard[0]
+    first, is_open = view.leaderboard[0], view.state not in BATCH_CLOSED
     answered = f"{first.answered} of {_count(view.jobs.total, 'job')}"
+    if not first.answered:
+        yet = " yet" if is_open else ""
+        return f"No model has answered any of {_count(view.jobs.total, 'job')}{yet}."
     if view.judges:
-        return f"Nothing is judged yet; {name(first.label)} answered {answered}."
+        judged = "is judged yet" if is_open else "could be judged"
+        return f"Nothing {judged}; {name(first.label)} answered {answered}."
     if len(view.leaderboard) == 1:
         return f"{name(first.label)} answered {answered}, and nothing was judged."
     if _all_answered_alike(view.leaderboard):

@@ -1,8 +1,6 @@
 """Where the master key is kept, and whether it is the one that the store needs."""
 
 import resource
-import shlex
-import subprocess
 from pathlib import Path
 
 import structlog
@@ -13,7 +11,9 @@ from app.db import Store
 from app.domain.errors import SetupError
 from app.models import Account
 from app.settings import Settings
+from app.vault.commands import run_command
 from app.vault.keyring import Keyring
+from app.vault.keyring_command import CommandKeyring
 from app.vault.master import HOW_TO_MAKE_A_KEY, Vault, new_fernet_key
 from app.vault.private import keep_private
 
@@ -22,9 +22,6 @@ log = structlog.get_logger(__name__)
 KEY_FILE = "byok-encryption-key"
 KEYRING = "keyring"
 VARIABLE = "BYOK_ENCRYPTION_KEY"
-#: How long the command that prints the master key may take, and how much it may print.
-COMMAND_TIMEOUT_S = 30.0
-_OUTPUT_CHARS_MAX = 64 * 1024
 
 
 def load_vault(settings: Settings) -> Vault:
@@ -38,7 +35,7 @@ def load_vault(settings: Settings) -> Vault:
     """
     _forbid_core_dumps()
     _check_one_custody(settings)
-    keyring = Keyring(settings.keyring_dir or settings.data_dir / KEYRING)
+    keyring = keyring_of(settings)
     given, command = settings.byok_encryption_key, settings.byok_encryption_key_command
     if given is not None and given.get_secret_value().strip():
         return Vault(given.get_secret_value(), keyring=keyring)
@@ -66,6 +63,23 @@ def load_vault(settings: Settings) -> Vault:
         fresh=True,
         keyring=keyring,
     )
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """Where the day keys are kept: by the operator's command, or in a directory.
+
+    Raises:
+        SetupError: both are set.
+    """
+    command = settings.keyring_command
+    if command is None or not command.get_secret_value().strip():
+        return Keyring(settings.keyring_dir or settings.data_dir / KEYRING)
+    if settings.keyring_dir is not None:
+        raise SetupError(
+            "OVERNIGHT_KEYRING_DIR and OVERNIGHT_KEYRING_COMMAND are set: the day keys have one "
+            "place, so set one"
+        )
+    return CommandKeyring(command.get_secret_value())
 
 
 def key_file_of(settings: Settings) -> Path | None:
@@ -125,24 +139,7 @@ def run_key_command(words: str) -> str:
     Raises:
         SetupError: it failed or took too long; says how, and nothing of what it printed.
     """
-    name = f"{VARIABLE}_COMMAND"
-    try:
-        ended = subprocess.run(  # noqa: S603 - the operator's own command, split into words
-            shlex.split(words),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise SetupError(f"{name} did not end within {COMMAND_TIMEOUT_S:.0f} s") from None
-    except (OSError, ValueError) as error:
-        raise SetupError(f"{name} cannot be run ({type(error).__name__})") from None
-    if ended.returncode != 0:
-        raise SetupError(f"{name} ended with exit code {ended.returncode}")
-    text = ended.stdout[:_OUTPUT_CHARS_MAX].decode("ascii", "replace").strip()
-    return ",".join(text.splitlines())
+    return ",".join(run_command(f"{VARIABLE}_COMMAND", words).splitlines())
 
 
 def check_vault(store: Store, vault: Vault) -> None:

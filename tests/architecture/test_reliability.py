@@ -1,39 +1,33 @@
-"""The list of what may go wrong is whole, and every test that it names is there."""
+"""The page of what may go wrong is whole, and says of every case which test shows it."""
 
-import re
-from pathlib import Path
+import pytest
 
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs/reliability.md").read_text()
-CASES = {
-    "Q": 28, "S": 11, "P": 19, "O": 8, "W": 12, "X": 13,
-    "K": 14, "A": 12, "B": 10, "J": 10, "I": 20, "E": 5,
-}  # fmt: skip
-LINES = dict(re.findall(r"^\| ([A-Z]\d+) \| (.+) \|$", TEXT, re.MULTILINE))
-NAMED = sorted(set(re.findall(r"`(tests/[\w/.]+::test_\w+)`", TEXT)))
-#: Of the engine, none may be left without an answer.
-ENGINE = [id_ for id_ in LINES if id_[0] in "QSPO" and id_ != "O5"]
+from tests.architecture.cases import IDS, PAGE, ids_of, in_words, shown_by, written
+
+TEXT = PAGE.read_text()
 
 
 def test_every_case_has_a_line() -> None:
-    assert set(LINES) == {
-        f"{letter}{n + 1}" for letter, count in CASES.items() for n in range(count)
-    }
+    assert [case for case in IDS if f"\n| {case} | " not in TEXT] == []
 
 
-def test_every_test_that_shows_a_case_exists() -> None:
-    missing = []
-    for named in NAMED:
-        file, _, name = named.partition("::")
-        path = ROOT / file
-        if not path.exists() or f"def {name}(" not in path.read_text():
-            missing.append(named)
-    assert missing == []
-    assert len(NAMED) > 100
+def test_every_case_is_shown_by_a_test_or_answered_in_words() -> None:
+    assert [case for case in IDS if not shown_by()[case] and case not in in_words(TEXT)] == []
 
 
-def test_every_case_of_the_engine_is_shown_or_answered_in_words() -> None:
-    for case in ENGINE:
-        line = LINES[case]
-        by_word = "(#in-words)" in line and f"- **{case}.** " in TEXT
-        assert by_word or any(f"`{named}`" in line for named in NAMED), case
+def test_the_page_names_the_tests_that_there_are() -> None:
+    assert written(TEXT) == TEXT, "run `make cases`"
+
+
+@pytest.mark.parametrize(
+    ("name", "cases"),
+    [
+        ("test_q1_it_goes_on", ["Q1"]),
+        ("test_k9_b10_after_a_purge", ["K9", "B10"]),
+        ("test_i1_to_i5_a_job", ["I1", "I2", "I3", "I4", "I5"]),
+        ("test_q99_it_goes_on_to_the_end", []),
+        ("test_it_is_q1_of_four", []),
+    ],
+)
+def test_a_tests_name_says_its_cases(name: str, cases: list[str]) -> None:
+    assert list(ids_of(name)) == cases

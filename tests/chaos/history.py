@@ -43,6 +43,23 @@ class Loss:
 
 
 @dataclass
+class Losses:
+    """All of them, from when until when a process was stopped, and when everything was killed."""
+
+    losses: Sequence[Loss]
+    stops: Sequence[tuple[float, float]] = ()
+    outages: Sequence[float] = ()
+
+    def stopped_s(self, since: float, until: float) -> float:
+        """For how much of a time somebody was stopped."""
+        covered, at = 0.0, since
+        for start, end in sorted(self.stops):
+            covered += max(0.0, min(end, until) - max(start, at))
+            at = max(at, min(end, until))
+        return covered
+
+
+@dataclass
 class Verdict:
     """What came of a run; everything that must be nothing is."""
 
@@ -82,11 +99,11 @@ class Verdict:
 def judge(
     store: Store,
     load: Load,
-    provider: ChaosProvider,
-    receiver: ChaosReceiver,
-    losses: Sequence[Loss],
+    parts: tuple[ChaosProvider, ChaosReceiver],
+    losses: Losses,
 ) -> Verdict:
     """Look at all of it, after everything has come to rest."""
+    provider, receiver = parts
     verdict = Verdict(internal_errors=load.statuses[500], problems=list(load.problems))
     with store.read() as session:
         broken = check_laws(session, store)
@@ -97,7 +114,7 @@ def judge(
         _check_money(session, provider, verdict)
         _check_requests(session, provider, verdict)
         _check_events(session, receiver, verdict)
-        verdict.slowest_recovery_s = round(_slowest_recovery_s(session, losses), 1)
+        verdict.slowest_recovery_s = round(_slowest_recovery_s(session, store, losses), 1)
     return verdict
 
 
@@ -229,10 +246,15 @@ def _check_events(session: Session, receiver: ChaosReceiver, verdict: Verdict) -
     verdict.problems += [f"{id_} is {state}" for id_, state in open_[:5]]
 
 
-def _slowest_recovery_s(session: Session, losses: Sequence[Loss]) -> float:
-    """The longest that anything a lost worker held took to be given back."""
+def _slowest_recovery_s(session: Session, store: Store, losses: Losses) -> float:
+    """The longest that anything a lost worker held took to be given back.
+
+    Who is stopped in the middle of a transaction on SQLite keeps the only write lock there is, and
+    no other process can do anything about it: there, the time of a stop does not count. While
+    everything is killed again and again nobody is there to give back: the last time counts.
+    """
     slowest = 0.0
-    for loss in losses:
+    for loss in losses.losses:
         at = datetime.fromtimestamp(loss.at, UTC)
         last = session.exec(
             select(func.max(Attempt.finished_at)).where(
@@ -243,7 +265,11 @@ def _slowest_recovery_s(session: Session, losses: Sequence[Loss]) -> float:
         ).one()
         if last is not None:
             aware = last if last.tzinfo else last.replace(tzinfo=UTC)
-            took_s = (aware - at).total_seconds()
+            until = aware.timestamp()
+            since = max(loss.at, *(one for one in losses.outages if one < until), 0.0)
+            took_s = until - since
+            if store.is_sqlite:
+                took_s -= losses.stopped_s(since, until)
             if took_s > RECOVERY_MAX_S / 2:
                 sys.stderr.write(f"{loss.how} took {took_s:.1f} s to recover from\n")
             slowest = max(slowest, took_s)

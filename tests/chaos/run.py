@@ -15,7 +15,7 @@ from sqlmodel import col, func, select
 from app.db import Store
 from app.models import Batch, Delivery, Worker
 from app.pipeline.services import register_simulated_prices
-from tests.chaos.history import Loss, Verdict, judge
+from tests.chaos.history import Loss, Losses, Verdict, judge
 from tests.chaos.load import Load
 from tests.chaos.places import Place, grant_credits, kill, terminate_group
 from tests.chaos.provider import ChaosProvider, ChaosReceiver
@@ -24,6 +24,8 @@ from tests.chaos.schedule import Event, Fault
 #: How long all may take to come to rest once nothing goes wrong any more.
 REST_MAX_S = 240.0
 _TICK_S = 0.1
+#: What ends a process.
+_ENDS = frozenset({Fault.KILL, Fault.TERM, Fault.TERM_GROUP})
 
 
 def say(text: str) -> None:
@@ -38,6 +40,11 @@ class Chaos:
 
     place: Place
     losses: list[Loss] = field(default_factory=list)
+    #: From when until when somebody was stopped, and since when somebody is.
+    stops: list[tuple[float, float]] = field(default_factory=list)
+    stopped: dict[str, float] = field(default_factory=dict)
+    #: When everything was killed.
+    outages: list[float] = field(default_factory=list)
     done: Counter[Fault] = field(default_factory=Counter)
 
     def run(self, events: Sequence[Event], seconds: float) -> None:
@@ -58,6 +65,9 @@ class Chaos:
             Fault.TERM: lambda family: family[0].terminate(),
             Fault.TERM_GROUP: lambda family: terminate_group(family[0]),
         }
+        self._note_stop(event)
+        if event.fault is Fault.ALL or (event.target == "up" and event.fault in _ENDS):
+            self.outages.append(time.time())
         with suppress(psutil.Error, OSError):
             if event.fault in acts:
                 family = self.place.family(event.target)
@@ -85,6 +95,16 @@ class Chaos:
             with suppress(Exception):  # it may be away just now
                 self.place.flush()
 
+    def _note_stop(self, event: Event) -> None:
+        """From when until when somebody is stopped: until he goes on, or is killed."""
+        if event.fault is Fault.STOP:
+            self.stopped.setdefault(event.target, time.time())
+        elif event.fault in {Fault.KILL, Fault.CONTINUE, Fault.ALL}:
+            names = [event.target] if event.target in self.stopped else []
+            if event.fault is Fault.ALL or event.target == "up":  # and all that descends from it
+                names = list(self.stopped)
+            self.stops += [(self.stopped.pop(name), time.time()) for name in names]
+
     def _note_loss(self, family: Sequence[psutil.Process], how: str) -> None:
         store = Store(self.place.store_url)
         pids = [process.pid for process in family]
@@ -101,6 +121,7 @@ class Chaos:
             for process in self.place.family(target):
                 with suppress(psutil.Error):
                     process.resume()
+        self.stops += [(since, time.time()) for since in self.stopped.values()]
         self.place.revive()
 
 
@@ -127,7 +148,7 @@ def run(
     try:
         if not _rest(store):
             load.problems.append("it did not come to rest")
-        return judge(store, load, provider, receiver, chaos.losses), chaos
+        return judge(store, load, parts, Losses(chaos.losses, chaos.stops, chaos.outages)), chaos
     finally:
         store.close()
 

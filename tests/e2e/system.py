@@ -146,7 +146,7 @@ class System:
 
     def wait_under_way(self, batch_id: str, calls: int) -> None:
         """Until so many of its calls are done."""
-        self.wait(batch_id, lambda shown: shown["counts"]["calls"]["closed"] >= calls, 60)
+        self.wait(batch_id, lambda shown: shown["counts"]["calls"]["closed"] >= calls, 120)
 
     def results(self, batch_id: str) -> list[dict[str, Any]]:
         """Every result line."""

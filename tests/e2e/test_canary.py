@@ -4,59 +4,96 @@ Canaries sing in the key and in the prompts; then every byte that any process le
 searched for them, on both kinds of store.
 """
 
-import time
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 import sqlalchemy as sa
+from sqlmodel import select
 
+from app.models import Attempt
 from tests.e2e.system import System
+from tests.fakes.http import Reply, Seen
 from tests.fakes.provider import FakeProvider, answer, drop, hang, problem
 from tests.fakes.webhooks import FakeReceiver
+from tests.servers import wait_for
 
 KEY = "sk-canary-9f3c7a51d2e84b60"
+SECOND_KEY = "sk-canary-0b1d2f3a4c5e6f70"
+#: What must have happened to attempts before anything is searched.
+ENDS = {429, 500, 400, 401, "dropped", "timeout", "worker_lost"}
 PROMPT = "prompt-canary-5e1b8d"
 ANSWER = "answer-canary-77aa01"
 PROVIDER = "custom:canary"
 
 
+class Moody:
+    """Replies by model: first as the model's mood is, then well.
+
+    So no model fails three times in a row, which would have it left alone for half a minute.
+    """
+
+    def __init__(self) -> None:
+        quoted = f"Your request with {KEY} and {PROMPT} went wrong."
+        self.moods: dict[str, Reply] = {
+            "limited": problem(429, message=quoted, headers={"retry-after": "0"}),
+            "broken": problem(500, message=quoted),
+            "dropping": drop(),
+            "refusing": problem(400, message=quoted),
+            "hanging": hang(),
+        }
+        self._left: dict[str, int] = {}
+
+    def again(self, times: int = 1) -> None:
+        """Be so once more."""
+        self._left = dict.fromkeys(self.moods, times)
+
+    async def __call__(self, writer: asyncio.StreamWriter, seen: Seen) -> None:
+        """Reply."""
+        model = seen.json.get("model", "") if seen.method == "POST" else ""
+        reply = answer(ANSWER)
+        if self._left.get(model, 0) > 0:
+            self._left[model] -= 1
+            reply = self.moods[model]
+        await reply(writer, seen)
+
+
 @pytest.fixture
-def provider() -> Iterator[FakeProvider]:
+def moody() -> Moody:
+    """How the provider replies."""
+    return Moody()
+
+
+@pytest.fixture
+def provider(moody: Moody) -> Iterator[FakeProvider]:
     """A provider that quotes the key it was sent in its errors, as some do."""
     with FakeProvider() as made:
+        made.reply_always(moody)
         yield made
 
 
-def run_batch(system: System, provider: FakeProvider, url: str, name: str) -> str:
-    """Success, 429, 500, a dropped connection, and an answer nobody can read."""
-    quoted = f"Your request with {KEY} and {PROMPT} went wrong."
-    provider.reply_with(
-        answer(ANSWER),
-        problem(429, message=quoted, headers={"retry-after": "0"}),
-        problem(500, message=quoted),
-        drop(),
-        problem(400, message=quoted),
-    )
+def run_batch(system: System, moody: Moody, url: str, name: str) -> str:
+    """Every prompt on a model of every mood."""
     return system.submit(
-        8,
+        2,
         name=name,
-        mode="chat",
-        models=[f"{PROVIDER}/model"],
+        mode="compare",
+        models=[f"{PROVIDER}/{model}" for model in ("good", *moody.moods)],
         params={},
-        jobs=[{"custom_id": f"c{n}", "prompt": f"{PROMPT} {n}"} for n in range(8)],
+        jobs=[{"custom_id": f"c{n}", "prompt": f"{PROMPT} {n}"} for n in range(2)],
         webhook={"url": url},
     )
 
 
-def set_key(system: System, provider: FakeProvider) -> None:
+def set_key(system: System, provider: FakeProvider, key: str = KEY) -> None:
     """Set the canary as the provider's key."""
     answered = system.client.put(
-        f"/v1/settings/keys/{PROVIDER}", json={"api_key": KEY, "base_url": provider.url}
+        f"/v1/settings/keys/{PROVIDER}", json={"api_key": key, "base_url": provider.url}
     )
     assert answered.is_success, answered.text
-    assert KEY not in answered.text
+    assert key not in answered.text
 
 
 def error_bodies(system: System) -> str:
@@ -138,32 +175,66 @@ def rows_of_store(system: System) -> Iterator[tuple[str, str]]:
                 yield name, repr(tuple(row))
 
 
-def sing(system: System, provider: FakeProvider, receiver: FakeReceiver) -> list[str]:
+def sing(system: System, provider: FakeProvider, moody: Moody, receiver: FakeReceiver) -> list[str]:
     """Success and every kind of failure; answers what the API shows of it."""
-    batch_id = run_batch(system, provider, receiver.url, "every answer")
+    moody.again()
+    batch_id = run_batch(system, moody, receiver.url, "every answer")
     system.wait_closed(batch_id)
     receiver.wait_for(1)
-    # Time-outs, and a crash of the worker with calls in flight.
-    provider.reply_with(hang(), hang())
-    crashing = run_batch(system, provider, receiver.url, "crash")
-    time.sleep(1)
-    system.kill9("worker")
-    system.start("worker-2")
-    # The hangs opened the breaker, which lets one call at a time try whether it is over.
-    system.wait_closed(crashing, within_s=240)
-    provider.reply_with(problem(401, message=f"Incorrect API key provided: {KEY}"))
-    refused = run_batch(system, provider, receiver.url, "refused")
-    system.wait(refused, lambda shown: bool(shown["waiting_on"]), 30)
-    checked = system.client.post(f"/v1/settings/keys/{PROVIDER}/check").text
-    views = [system.client.get(f"/v1/batches/{id_}").text for id_ in (batch_id, refused)]
+    crashed = crash(system, provider, moody, receiver)
+    refused, checked = replace_refused_key(system, provider, moody, receiver)
+    assert ends_of_attempts(system) >= ENDS
+    views = [system.client.get(f"/v1/batches/{id_}").text for id_ in (batch_id, crashed, refused)]
     results = system.client.get(f"/v1/batches/{batch_id}/results").text
     return [*views, checked, *shown_elsewhere(system, batch_id), results]
+
+
+def ends_of_attempts(system: System) -> set[str | int | None]:
+    """How attempts ended: status codes and reasons."""
+    with system.store.read() as session:
+        rows = session.exec(select(Attempt.status_code, Attempt.reason)).all()
+    return {end for row in rows for end in row}
+
+
+def crash(system: System, provider: FakeProvider, moody: Moody, receiver: FakeReceiver) -> str:
+    """The worker is lost with calls in flight, of which nothing is ever heard."""
+    moody.again()
+    before = len(provider.journal)
+    batch_id = run_batch(system, moody, receiver.url, "crash")
+    assert wait_for(lambda: any(asks(seen, "hanging") for seen in provider.journal[before:]))
+    system.kill9("worker")
+    system.start("worker-2")
+    system.wait_closed(batch_id)
+    return batch_id
+
+
+def asks(seen: Seen, model: str) -> bool:
+    return seen.method == "POST" and seen.json["model"] == model
+
+
+def replace_refused_key(
+    system: System, provider: FakeProvider, moody: Moody, receiver: FakeReceiver
+) -> tuple[str, str]:
+    """A key that is refused, and one that may send again in an hour: a new one goes on at once."""
+    provider.reply_always(problem(401, message=f"Incorrect API key provided: {KEY}"))
+    batch_id = run_batch(system, moody, receiver.url, "refused")
+    system.wait(batch_id, lambda shown: bool(shown["waiting_on"]), 30)
+    checked = system.client.post(f"/v1/settings/keys/{PROVIDER}/check").text
+    provider.reply_always(problem(429, message=KEY, headers={"retry-after": "3600"}))
+    set_key(system, provider, SECOND_KEY)
+    system.wait(
+        batch_id, lambda shown: (shown["waiting_on"] or {}).get("reason") == "rate_limited", 30
+    )
+    provider.reply_always(moody)
+    set_key(system, provider)
+    system.wait_closed(batch_id)
+    return batch_id, checked
 
 
 def check_nothing_kept(system: System) -> None:
     """Search every byte that was left behind."""
     broker = bytes_of_broker(system)
-    secrets = [KEY, system.api_key, system.master_key]
+    secrets = [KEY, SECOND_KEY, system.api_key, system.master_key]
     assert not any(secret.encode() in broker for secret in secrets)
     assert PROMPT.encode() not in broker
     rows = list(rows_of_store(system))
@@ -177,7 +248,7 @@ def check_nothing_kept(system: System) -> None:
 
 
 def test_k1_a_provider_key_is_found_nowhere_after_success_401_429_time_out_and_crash(
-    system: System, provider: FakeProvider
+    system: System, provider: FakeProvider, moody: Moody
 ) -> None:
     system.kill9("worker")
     limits = {"ATTEMPT_TIMEOUT_S": "3", "LOG_LEVEL": "DEBUG", "ATTEMPTS_MAX": "2"}
@@ -187,7 +258,7 @@ def test_k1_a_provider_key_is_found_nowhere_after_success_401_429_time_out_and_c
     errors = error_bodies(system)
     told_of_files = upload_and_estimate(system)
     with FakeReceiver() as receiver:
-        views = sing(system, provider, receiver)
+        views = sing(system, provider, moody, receiver)
         told = b"\n".join(seen.body for seen in receiver.journal)
     assert any(seen.authorization_sha256 for seen in provider.journal)
     assert ANSWER in views[-1]

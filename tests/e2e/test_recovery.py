@@ -89,7 +89,7 @@ def test_q10_a_killed_broker_stops_neither_submits_nor_workers(on_sqlite: System
 
 def test_q6_sigterm_lets_calls_finish_and_leaves_nothing_behind(system: System) -> None:
     batch_id = system.submit(50, latency_ms=1500)
-    system.wait(batch_id, lambda shown: shown["state"] == "running", 30)
+    system.wait(batch_id, lambda shown: shown["state"] == "running", 120)
     time.sleep(1.0)
     worker = system.processes["worker"]
     family = family_of(worker.pid)
@@ -108,7 +108,7 @@ def test_q7_sigterm_to_the_whole_group_and_twice_ends_the_same_way(on_sqlite: Sy
     import os  # noqa: PLC0415
 
     batch_id = on_sqlite.submit(50, latency_ms=1500)
-    on_sqlite.wait(batch_id, lambda shown: shown["state"] == "running", 30)
+    on_sqlite.wait(batch_id, lambda shown: shown["state"] == "running", 120)
     time.sleep(1.0)
     worker = on_sqlite.processes["worker"]
     family = family_of(worker.pid)
@@ -129,7 +129,7 @@ def test_q8_a_call_longer_than_the_grace_time_is_recorded_as_unknown(
     on_sqlite.kill9("worker")
     on_sqlite.start("worker")
     batch_id = on_sqlite.submit(3, latency_ms=6000)
-    on_sqlite.wait(batch_id, lambda shown: shown["state"] == "running", 30)
+    on_sqlite.wait(batch_id, lambda shown: shown["state"] == "running", 120)
     time.sleep(1.5)
     on_sqlite.processes["worker"].stop(signal.SIGTERM)
     with on_sqlite.store.read() as session:

@@ -10,8 +10,11 @@ from app.reports.judged_views import (
     ContributionView,
     DuelView,
     EstimateView,
+    JudgeTrustView,
+    KappaView,
     PairedTestView,
     RatingView,
+    TrustView,
     WinsView,
 )
 from app.reports.report_views import (
@@ -141,6 +144,32 @@ def make_judge(label: str, **values: Any) -> JudgePanelist:
         unpriced_answers=0,
     )
     return msgspec.structs.replace(judge, **values)
+
+
+def make_trust(*judges: str) -> TrustView:
+    """Judges that agree quite well, change their mind at times and were fooled once."""
+    return TrustView(
+        alpha=0.71,
+        alpha_ordinal=0.8,
+        agreement=[
+            KappaView(first=judges[0], second=other, kappa=0.66, agreed=0.81, comparisons=400)
+            for other in judges[1:]
+        ],
+        judges=[
+            JudgeTrustView(
+                label=judge,
+                flip_rate=make_estimate(0.2, 0.1),
+                first_preferred=0.6,
+                length_slope=make_estimate(0.2, 0.1),
+                self_preference=None,
+                canaries=40,
+                fooled=1,
+            )
+            for judge in judges
+        ],
+        length_slope=make_estimate(0.3, 0.1),
+        length_effect=make_estimate(0.1, 0.1),
+    )
 
 
 def make_failure(label: str, reason: str, calls: int = 3) -> FailureView:

@@ -3,11 +3,15 @@
 import multiprocessing
 import signal
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlmodel import select
 
+from app.db import Commit
 from app.models import Attempt, Batch, Call, Delivery, Event, IdempotencyKey
 from app.pipeline.laws import check_laws
+from tests.fakes.chores import Chores, check_left, die_at_chores
 from tests.fakes.provider import FakeProvider
 from tests.fakes.story import ENDS, Stage, Teller, die
 from tests.fakes.webhooks import FakeReceiver
@@ -15,22 +19,36 @@ from tests.fakes.webhooks import FakeReceiver
 DIES_WITHIN_S = 300
 # A server of forks: it has no threads that a fork could catch in the middle of something.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([die.__module__])
+FORKS.set_forkserver_preload([die_at_chores.__module__])
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a process is at when it dies, who goes on with it, and what must be at its end."""
+
+    die: Callable[[Stage, str], None]
+    teller: type[Teller]
+    check: Callable[[Teller, FakeProvider, FakeReceiver], None]
 
 
 def die_and_go_on(
-    stage: Stage, crash_at: str, provider: FakeProvider, receiver: FakeReceiver
+    stage: Stage,
+    crash_at: str,
+    provider: FakeProvider,
+    receiver: FakeReceiver,
+    story: Story | None = None,
 ) -> None:
     """Let one process die at its moment, another come to the end, and look at what there is."""
-    process = FORKS.Process(target=die, args=(stage, crash_at))
+    story = story or ENGINE
+    process = FORKS.Process(target=story.die, args=(stage, crash_at))
     process.start()
     process.join(DIES_WITHIN_S)
     assert process.exitcode == -signal.SIGKILL
-    teller = Teller(stage)
+    teller = story.teller(stage)
     try:
         teller.bury()
         teller.tell()
-        check_end(teller, provider, receiver)
+        story.check(teller, provider, receiver)
     finally:
         teller.store.close()
 
@@ -58,3 +76,13 @@ def check_end(teller: Teller, provider: FakeProvider, receiver: FakeReceiver) ->
     assert sum(unknowns) == attempts["unknown"]
     assert told == {"delivered"}
     assert {seen.headers["webhook-id"] for seen in receiver.journal} == events
+
+
+#: The engine's own work, and what is done beside it.
+ENGINE = Story(die, Teller, check_end)
+BESIDE = Story(die_at_chores, Chores, check_left)
+#: Where the rest of the commits are died beside.
+ELSEWHERE = {
+    Commit.RESTORE: "tests/integration/test_backup.py::"
+    "test_q4_a_restore_that_dies_has_done_nothing_or_all_of_it",
+}

@@ -33,6 +33,7 @@ from app.pipeline.retry import retry
 from app.pipeline.submit import Submission, submit
 from app.pipeline.upload import stored_lines, upload
 from app.queue import Step
+from app.vault.keyring import Keyring
 from app.vault.lanes import ensure_platform_lanes
 from app.vault.master import Vault
 from app.vault.provider_keys import KeySetting
@@ -51,8 +52,7 @@ ENDS = {
     "parked": {"completed", "failed"},
     "again": {"completed", "failed"},
 }
-#: What the story passes: every commit of the engine's. What an operator or a client does by one
-#: transaction, with nothing before or after it that could be left half done, is no part of it.
+#: What the story passes: every commit of the engine's. The others are in `tests.fakes.chores`.
 PASSED = (
     Commit.ACCOUNT,
     Commit.PLATFORM_LANES,
@@ -114,10 +114,14 @@ class Stage:
             "BYOK_ENCRYPTION_KEY": self.master_key,
         }
 
+    def enter(self, crash_at: str) -> None:
+        """Make this process one of the place's, that dies at its moment."""
+        os.environ.update(self.environment, OVERNIGHT_CRASH_AT=crash_at)
+
 
 def die(stage: Stage, crash_at: str) -> None:
     """Tell the story in this process, which does not come to its end."""
-    os.environ.update(stage.environment, OVERNIGHT_CRASH_AT=crash_at)
+    stage.enter(crash_at)
     Teller(stage, crash_at).tell()
 
 
@@ -128,9 +132,8 @@ class Teller:
         self.stage = stage
         self.store = Store(stage.store_url, crash_at=crash_at)
         local = ensure_local_account(self.store, Vault(stage.master_key), stage.directory)
-        self.engine = Engine(
-            self.store, stage.directory, Vault(stage.master_key), **stage.environment
-        )
+        vault = Vault(stage.master_key, keyring=Keyring(stage.directory / "keyring"))
+        self.engine = Engine(self.store, stage.directory, vault, **stage.environment)
         self.engine.account_id = local.account_id
         self.services = self.engine.services
 

@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from app import migrations
+from app import db, migrations
 from app.db import Store
 from tests.servers import PostgresServer
+from tests.servers.reused import ReusedDatabase
+
+
+@pytest.fixture(scope="session", autouse=True)
+def careless_sqlite() -> Iterator[None]:
+    """SQLite does not wait for the disk: no test cuts the power."""
+    careless = (*db._PRAGMAS, "synchronous=OFF")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(db, "_PRAGMAS", careless)
+        yield
 
 
 def migrate(url: str) -> None:
@@ -33,21 +43,39 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def sqlite_store_url(migrated_sqlite: Path, tmp_path: Path) -> str:
-    """The URL of a migrated SQLite store."""
-    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'overnight.db')}"
+def sqlite_store_url(migrated_sqlite: Path) -> str:
+    """The URL of a migrated SQLite store, a new file at the same place for each test."""
+    path = migrated_sqlite.with_name("overnight.db")
+    for name in ("overnight.db", "overnight.db-wal", "overnight.db-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+    return f"sqlite:///{shutil.copy(migrated_sqlite, path)}"
+
+
+@pytest.fixture(scope="session")
+def reused_database(postgres: PostgresServer) -> Iterator[ReusedDatabase]:
+    """The PostgreSQL database that the tests of this process have in turn."""
+    database = ReusedDatabase(postgres, postgres.template("migrated", migrate))
+    yield database
+    database.drop()
 
 
 @pytest.fixture
-def postgres_store_url(postgres: PostgresServer) -> Iterator[str]:
+def postgres_store_url(reused_database: ReusedDatabase) -> Iterator[str]:
     """The URL of a migrated PostgreSQL store."""
-    with postgres.database(template=postgres.template("migrated", migrate)) as url:
+    with reused_database.lend() as url:
         yield url
 
 
+@pytest.fixture(scope="session")
+def stores() -> dict[str, Store]:
+    """Stores by their URL: what one has compiled, it does not compile for the next test again."""
+    return {}
+
+
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
+def store(store_url: str, stores: dict[str, Store]) -> Iterator[Store]:
     """A migrated store of this test's own, once on SQLite and once on PostgreSQL."""
-    opened = Store(store_url)
+    opened = stores.get(store_url) or stores.setdefault(store_url, Store(store_url))
     yield opened
     opened.close()
+    opened.info.clear()

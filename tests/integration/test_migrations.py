@@ -1,5 +1,8 @@
 """The schema: the same from the migrations as from the tables, on both stores."""
 
+import itertools
+import os
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -15,6 +18,7 @@ from app.db import Store
 from app.domain.errors import SetupError
 from app.models import Batch, Lane, Table, Worker
 from tests.factories import make_account
+from tests.fakes.crashing import DIES_WITHIN_S, FORKS
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -39,6 +43,35 @@ def test_migrating_twice_changes_nothing(empty_store: Store) -> None:
     assert migrations.upgrade(empty_store.engine) == migrations.upgrade(empty_store.engine)
     assert migrations.current(empty_store.engine) == migrations.head()
     migrations.check_schema(empty_store.engine)
+
+
+def migrate_and_die(url: str, statements: int) -> None:
+    """Die in the middle of a migration, after so many statements."""
+    store, done = Store(url), itertools.count()
+
+    def pass_by(*_: object) -> None:
+        if next(done) == statements:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sa.event.listen(store.engine, "before_cursor_execute", pass_by)
+    migrations.upgrade(store.engine)
+
+
+@pytest.mark.parametrize("statements", [60])
+def test_s8_a_migration_that_is_killed_is_finished_by_the_next(
+    empty_store: Store, statements: int
+) -> None:
+    url = empty_store.url.render_as_string(hide_password=False)
+    process = FORKS.Process(target=migrate_and_die, args=(url, statements))
+    process.start()
+    process.join(DIES_WITHIN_S)
+    assert process.exitcode == -signal.SIGKILL
+    with pytest.raises(SetupError, match="run `overnight migrate`"):
+        migrations.check_schema(empty_store.engine)
+    assert migrations.upgrade(empty_store.engine) == migrations.head()
+    with empty_store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
 
 
 def test_a_process_does_not_start_on_an_empty_store(empty_store: Store) -> None:

@@ -17,7 +17,7 @@ from tests.servers.places import binary_of, is_open, temporary_directory
 from tests.servers.processes import Child, ServerError
 
 USER = "overnight"
-_ADMIN = "postgres"
+ADMIN = "postgres"
 _UNPRIVILEGED_USER = "nobody"
 _CARELESS = ("fsync=off", "full_page_writes=off")
 
@@ -51,8 +51,8 @@ class PostgresServer:
         return name
 
     def drop_database(self, name: str) -> None:
-        """Remove a database, and end whatever is still connected to it."""
-        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        """Remove a database, and end whatever is still connected to it, whosever it is."""
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name, user=ADMIN)
 
     def template(self, name: str, build: Callable[[str], None]) -> str:
         """A database to copy others from, built at the first asking by what is given its URL."""
@@ -114,7 +114,7 @@ class PostgresServer:
             [
                 self._binaries / "initdb",
                 f"--pgdata={self._data}",
-                f"--username={_ADMIN}",
+                f"--username={ADMIN}",
                 "--auth=trust",
                 "--encoding=UTF8",
                 "--locale=C",
@@ -129,23 +129,21 @@ class PostgresServer:
         if made.returncode:
             raise ServerError(f"initdb failed:\n{made.stderr}")
         self.start()
-        with self._connect(_ADMIN) as connection:
+        with self._connect(ADMIN) as connection:
             connection.execute(f"CREATE ROLE {USER} LOGIN CREATEDB")
-            # A database is dropped by force, and autovacuum may just be at it.
-            connection.execute(f"GRANT pg_signal_backend TO {USER}")
 
     def _connect(self, user: str) -> psycopg.Connection:
         return psycopg.connect(
             host=str(self.directory), user=user, dbname="postgres", autocommit=True
         )
 
-    def _execute(self, statement: str, *names: str) -> None:
-        with self._connect(USER) as connection:
+    def _execute(self, statement: str, *names: str, user: str = USER) -> None:
+        with self._connect(user) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def _accepts(self) -> bool:
         try:
-            self._connect(_ADMIN).close()
+            self._connect(ADMIN).close()
         except psycopg.OperationalError:
             return False
         return True

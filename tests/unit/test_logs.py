@@ -22,12 +22,13 @@ def as_it_was() -> Iterator[None]:
     """Whatever a test configures is undone."""
     root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
     handlers, level = root.handlers[:], root.level
+    logs = structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     sys.excepthook, threading.excepthook = hooks
     logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    structlog.configure(**logs)
 
 
 def configured(level: str = "INFO") -> None:

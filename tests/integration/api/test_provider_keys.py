@@ -1,6 +1,7 @@
 """Provider keys over HTTP: set, tried and deleted; never shown, wherever it goes wrong."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_a_setting_is_replaced_whole(api: Api, server: FakeServer) -> None:
 
 def test_k8_a_key_that_is_deleted_ends_what_waited_for_it(api: Api) -> None:
     put(api, api_key=KEY)
-    batch = api.submit("a", models=["openai/gpt-4o"])
+    batch = api.submit(*["a"] * 1_000, models=["openai/gpt-4o"])
     api.engine.queue.hints.append((Step.PLAN, (batch["id"],)))
     while api.engine.queue.hints:
         api.engine.follow(*api.engine.queue.hints.popleft())
@@ -70,8 +71,10 @@ def test_k8_a_key_that_is_deleted_ends_what_waited_for_it(api: Api) -> None:
     assert (Step.RECONCILE, ()) in api.engine.queue.hints
     api.engine.drain()
     with api.engine.store.read() as session:
-        call = session.exec(select(Call).where(Call.batch_id == batch["id"])).one()
-    assert (call.state, call.reason) == ("failed", "key_deleted")
+        calls = session.exec(
+            select(Call.state, Call.reason).where(Call.batch_id == batch["id"])
+        ).all()
+    assert Counter(map(tuple, calls)) == {("failed", "key_deleted"): 1_000}
     assert api.engine.carried == []
     assert api.get("/v1/settings/keys").json()["data"] == []
     refused(api.post("/v1/batches", json=submission(models=["openai/gpt-4o"])), 422)
@@ -246,3 +249,17 @@ def test_setting_and_deleting_a_key_is_in_the_audit_log(api: Api) -> None:
     assert "sk-canary" not in told
     done = [(one["action"], one["subject"]) for one in json.loads(told)["data"]]
     assert done[:2] == [("provider_key.deleted", "openai"), ("provider_key.set", "openai")]
+
+
+def test_a_new_key_lets_go_what_waited_for_the_limits_of_the_former(
+    api: Api, server: FakeServer
+) -> None:
+    engine = api.engine
+    limited = respond(429, {"error": {"message": "slow"}}, {"retry-after": "3600"})
+    server.reply_always(limited)
+    put(api, "custom:x", api_key=KEY, base_url=server.origin)
+    api.submit("a", mode="chat", models=["custom:x/m"])
+    engine.drain()
+    assert engine.claim() == []
+    put(api, "custom:x", api_key="sk-another-0123456789wxyz", base_url=server.origin)
+    assert len(engine.claim()) == 1

@@ -17,6 +17,25 @@ JUDGED: dict[str, Any] = {
 QUESTION = "question-canary-31fe"
 
 
+_FAULT = {"extra": {"simulated": {"fault": {"status": 400}}}}
+#: A batch, and what its report comes to in one sentence.
+SHAPES: dict[str, tuple[dict[str, Any], str]] = {
+    "not judged": (
+        {"models": JUDGED["models"]},
+        "Every model answered 2 of 2 jobs, and nothing was judged.",
+    ),
+    "one model": (
+        {"mode": "chat"},
+        "`simulated/gold` answered 2 of 2 jobs, and nothing was judged.",
+    ),
+    "all failed": (JUDGED | {"params": _FAULT}, "No model has answered any of 2 jobs."),
+    "one answers": (
+        JUDGED | {"models": ["simulated/gold", {"model": "simulated/tin", "params": _FAULT}]},
+        "Nothing could be judged; `simulated/gold` answered 2 of 2 jobs.",
+    ),
+}
+
+
 def path_of(batch: dict[str, Any], against: str) -> str:
     return f"/v1/batches/{batch['id']}/report?against={against}"
 
@@ -73,3 +92,28 @@ def test_a_page_shows_sealed_text_only_while_its_key_lives(
             assert "acknowledged" in words
         other = api.finished("a", **JUDGED)
         assert "acknowledged" in refused(api.get(path_of(other, batch["id"])), 410)
+
+
+@on_sqlite
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_report_of_any_batch_reads_well_in_every_form(api: Api, shape: str) -> None:
+    fields, sentence = SHAPES[shape]
+    path = f"/v1/batches/{api.finished('a', 'b', **fields)['id']}/report"
+    written = {form: api.get(f"{path}?format={form}") for form in ("md", "csv", "html")}
+    assert [one.status_code for one in written.values()] == [200] * 3
+    text, page = written["md"].text, written["html"].text
+    assert sentence in text
+    assert sentence.replace("`", "") in page
+    for column in ("score [95 %]", "rating [95 %]"):
+        assert column not in text
+        assert column not in page
+    assert "None" not in text
+
+
+@on_sqlite
+def test_a_report_before_anything_ran_says_that_it_will_change(api: Api) -> None:
+    path = f"/v1/batches/{api.submit('a', 'b', **JUDGED)['id']}/report"
+    text = api.get(f"{path}?format=md").text
+    assert "No model has answered any of 2 jobs yet." in text
+    assert "these numbers will change" in text
+    assert "these numbers will change" in api.get(f"{path}?format=html").text

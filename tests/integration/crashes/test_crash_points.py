@@ -3,12 +3,16 @@
 Here beside some of them; `tests/torture` goes through all of them, on both stores.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from app.domain.commits import Commit
-from tests.fakes.crashing import check_end, die_and_go_on
+from tests.fakes.chores import CHORES
+from tests.fakes.crashing import BESIDE, ELSEWHERE, ENGINE, Story, die_and_go_on
 from tests.fakes.provider import FakeProvider
-from tests.fakes.story import PASSED, Stage, Teller
+from tests.fakes.story import PASSED, Stage
 from tests.fakes.webhooks import FakeReceiver
 
 POINTS = ["submit.after", "claim.after", "record.before", "record.after@2", "close.before"]
@@ -25,17 +29,32 @@ class Passed:
         self.seen.add((commit, side))
 
 
+@pytest.mark.parametrize(("story", "commits"), [(ENGINE, PASSED), (BESIDE, CHORES)])
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
-def test_the_story_passes_every_commit_of_the_engine(
-    stage: Stage, provider: FakeProvider, receiver: FakeReceiver, monkeypatch: pytest.MonkeyPatch
+def test_a_story_passes_every_commit_that_it_says(
+    stage: Stage,
+    provider: FakeProvider,
+    receiver: FakeReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    story: Story,
+    commits: Sequence[Commit],
 ) -> None:
     passed = Passed()
     monkeypatch.setattr("app.db.CrashPoint", lambda _: passed)
     monkeypatch.setenv("OVERNIGHT_CRASH_AT", "grant.after")
-    teller = Teller(stage, "anywhere")
+    teller = story.teller(stage, "anywhere")
     teller.tell()
-    check_end(teller, provider, receiver)
-    assert {commit for commit, _ in passed.seen} >= set(PASSED)
+    story.check(teller, provider, receiver)
+    assert set(commits) - {commit for commit, _ in passed.seen} == set()
+
+
+def test_every_commit_of_the_product_is_died_beside() -> None:
+    assert {*PASSED, *CHORES, *ELSEWHERE} == set(Commit)
+    assert not set(PASSED) & set(CHORES)
+    root = Path(__file__).parents[3]
+    for place in ELSEWHERE.values():
+        file, _, name = place.partition("::")
+        assert f"def {name}(" in (root / file).read_text()
 
 
 @pytest.mark.parametrize("crash_at", POINTS)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from app.billing.ledger import balance_of, grant, transactions_of
 from app.db import Store
 from app.domain.errors import InsufficientCreditsError, InvalidRequestError
 from app.domain.states import Billed
-from app.models import Account, LedgerEntry, UsageRow
+from app.models import Account, Batch, LedgerEntry, UsageRow
 from app.pipeline.laws import check_laws
 from app.pipeline.prices import GivenPrice, replace_prices
 from app.pipeline.reconcile import reconcile
 from app.pipeline.record import record
+from app.queue import Step
 from app.reports.leaderboard import report
 from app.settings import load_settings
 from app.vault.lanes import ensure_platform_lanes
@@ -192,6 +194,18 @@ def test_a_hold_that_the_credits_do_not_cover_is_refused_and_a_budget_helps(
     run(engine, PAID, prompts=100, params={"max_tokens": 100_000}, budget_usd=1)
     with engine.store.read() as session:
         assert balance_of(session, engine.account_id).held_nanos == 0
+
+
+def test_what_an_expired_batch_held_comes_back(engine: Engine) -> None:
+    batch_id = engine.submit(["a", "b"], models=[PAID], params={"max_tokens": 100})
+    assert engine.account().held_nanos > 0
+    with engine.store.transaction() as tx:
+        tx.get_one(Batch, batch_id).deadline = engine.store.now(tx) - timedelta(seconds=1)
+    engine.queue.send(Step.RECONCILE)
+    engine.drain()
+    account = engine.account()
+    assert (account.held_nanos, account.available_nanos) == (0, account.granted_nanos)
+    assert [entry.kind for entry in moved(engine)] == ["grant", "hold", "release"]
 
 
 def test_usage_that_nobody_told_is_estimated_charged_and_flagged(

@@ -4,6 +4,7 @@ import socket
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -193,22 +194,24 @@ def test_s2_a_submit_whose_commit_was_not_answered_is_the_same_batch_when_sent_a
         assert session.exec(select(Batch.id)).all() == [again.batch_id]
 
 
+@pytest.mark.parametrize("store_url", ["postgres"], indirect=True)
 def test_s4_a_deadlock_is_rolled_back_and_told_as_worth_trying_again(engine: Engine) -> None:
     first, second = (engine.submit([name], params=QUICK) for name in ("one", "two"))
+    both_hold_one = Barrier(2, timeout=30)
 
     def cross(number: int) -> bool:
-        order = (first, second) if number % 2 else (second, first)
+        held, wanted = (first, second) if number else (second, first)
+        statement = sa.text("UPDATE batch SET calls_cached = calls_cached WHERE id = :id")
         try:
             with engine.store.transaction() as tx:
-                for batch_id in order:
-                    statement = "UPDATE batch SET calls_cached = calls_cached WHERE id = :id"
-                    tx.run(engine.store.sql(statement), {"id": batch_id})
+                tx.run(statement, {"id": held})
+                both_hold_one.wait()
+                tx.run(statement, {"id": wanted})
         except UnavailableError:
             return False
         return True
 
-    done = run_at_once(cross, 60, threads=4)
-    assert any(done)  # whoever lost has an error that says so, and nothing else
+    assert sorted(run_at_once(cross, 2, threads=2)) == [False, True]
     engine.drain()
     with engine.store.read() as session:
         assert {one.state for one in session.exec(select(Batch))} == {"completed"}

@@ -10,41 +10,38 @@ import pytest
 
 from api.cli.failure import ExitCode
 from api.cli.report import show_report
-from tests.factories.reports import make_against, make_against_row, make_proof
+from tests.factories.reports import (
+    make_against,
+    make_against_row,
+    make_cost,
+    make_failure,
+    make_judge,
+    make_proof,
+    make_rating,
+    make_report,
+    make_row,
+    make_test,
+    make_trust,
+)
 from tests.fakes.api import FakeApi
 from tests.unit.cli.conftest import Overnight
 
 
 def entry(label: str, **changes: Any) -> dict[str, Any]:
-    row = {
-        "rank": 1,
-        "label": label,
-        "answered": 40,
-        "refused": 0,
-        "failed": 2,
-        "missing": 1,
-        "score": {"value": 7.25, "low": 7.0, "high": 7.5, "prompts": 40},
-        "win_share": {"value": 0.5, "low": 0.4, "high": 0.6, "prompts": 40},
-        "self_judged": False,
-        "latency_p50_ms": 800,
-        "latency_p95_ms": 2100,
-        "input_tokens": 1200,
-        "output_tokens": 34000,
-        "cost_nanos": 5_000_000,
-        "cost_per_answer_nanos": 125_000,
-    }
-    return row | changes
+    score = {"value": 7.25, "low": 7.0, "high": 7.5, "prompts": 40}
+    row = make_row(label, failed=2, missing=1, rating=None)
+    return msgspec.to_builtins(row) | {"score": score} | changes
 
 
 def report(*entries: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    view = {
-        "mode": "judge",
-        "leaderboard": list(entries),
-        "judges": [{"label": "simulated/judge", "cost_nanos": None}],
-        "cost": {"spent_nanos": 5_000_000, "possible_duplicate_nanos": 0},
-        "notes": ["Simulated models took part."],
-    }
-    return view | changes
+    view = make_report(
+        judges=[make_judge("simulated/judge", cost_nanos=None)],
+        cost=make_cost(spent_nanos=5_000_000),
+        notes=["Simulated models took part."],
+        wins=None,
+        tests=[],
+    )
+    return msgspec.to_builtins(view) | {"leaderboard": list(entries)} | changes
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: dict[str, Any], **truth: float) -> str:
@@ -68,7 +65,8 @@ def test_the_leaderboard_fits_a_terminal_of_eighty_columns(
 ) -> None:
     clean = {"failed": 0, "missing": 0, "latency_p50_ms": 12_345, "latency_p95_ms": 123_456}
     text = shown(capsys, report(entry("simulated/bronze", **clean)), **{"simulated/bronze": 5.5})
-    assert max(map(len, text.splitlines())) <= 80
+    _, *tables = text.splitlines()  # words wrap by themselves
+    assert max(map(len, tables)) <= 80
 
 
 def test_a_score_by_itself_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,8 +84,10 @@ def test_an_unknown_cost_is_called_so(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_without_judges_there_are_no_scores(capsys: pytest.CaptureFixture[str]) -> None:
-    text = shown(capsys, report(entry("a/b", score=None, win_share=None), mode="compare"))
+    row = entry("a/b", rank=None, score=None, win_share=None)
+    text = shown(capsys, report(row, mode="compare", judges=[]))
     assert "score" not in text
+    assert "#" not in text
 
 
 def test_the_truth_stands_beside_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +95,7 @@ def test_the_truth_stands_beside_what_was_found(capsys: pytest.CaptureFixture[st
 
 
 def test_notes_and_possible_duplicate_spend_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    cost = {"spent_nanos": 5_000_000, "possible_duplicate_nanos": 1_000_000}
+    cost = msgspec.to_builtins(make_cost(possible_duplicate_nanos=1_000_000))
     text = shown(capsys, report(entry("a/b"), cost=cost))
     assert "Simulated models took part." in text
     assert "possible duplicate spend: $0.001" in text
@@ -140,9 +140,9 @@ def test_a_page_is_kept_and_opened(
 
 
 def test_a_rating_is_shown_with_how_far_its_interval_reaches(capsys: pytest.CaptureFixture[str]):
-    rating = {"value": 1092.27, "low": 1021.58, "high": 1162.96}
+    rating = msgspec.to_builtins(make_rating(1092.27))
     show_report(report(entry("good", rating=rating), entry("unrated", rating=None)))
-    assert "1092 ± 71" in capsys.readouterr().out
+    assert "1092 ± 40" in capsys.readouterr().out
 
 
 def test_a_blend_is_shown_against_the_best_of_its_sources(capsys: pytest.CaptureFixture[str]):
@@ -179,3 +179,17 @@ def test_a_gate_is_of_the_batch_itself_also_where_it_is_compared(
     words = ("report", "batch_1", "--against", "batch_0", "--gate", "score(a) > 9")
     assert overnight(*words) == ExitCode.FAILED
     assert "against" not in api.journal[-1].url.params
+
+
+def test_the_terminal_has_the_answer_the_tests_the_judges_and_the_failures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = {
+        "tests": [msgspec.to_builtins(make_test("a/b", "c/d", 1.0))],
+        "trust": msgspec.to_builtins(make_trust("simulated/judge")),
+        "failures": [msgspec.to_builtins(make_failure("c/d", "rate_limited"))],
+    }
+    text = shown(capsys, report(entry("a/b"), entry("c/d", rank=2), **told))
+    assert text.startswith("a/b has the best mean score")
+    for part in ("+1.00 [+0.70, +1.30]", "20 % [10, 30]", "1 of 40", "rate_limited", "alpha"):
+        assert part in text

@@ -235,3 +235,43 @@ async def test_a_wiped_server_is_told_again_what_was_learnt_and_paused(
     clock.advance(1)
     assert (await bob.acquire(FREE, 100, 0)).granted == 4
     assert (await bob.acquire(BY_REQUESTS, 1, 0)).reason == "retry_after"
+
+
+async def test_nothing_of_a_key_that_was_replaced_counts_any_more(
+    ada: Governor, bob: Governor, server: FakeSharedServer, clock: FakeClock
+) -> None:
+    for governor in (ada, bob):
+        assert not await governor.meet("lane_free", "pky_1")
+    await ada.refused("lane_free", Refusal(3600.0, 0.1, "rate_limited", is_rate=True))
+    await bob.refresh()
+    assert (await bob.acquire(FREE, 1, 0)).granted == 0
+    assert await bob.meet("lane_free", "pky_2")
+    assert bob.has_other_key("lane_free", "pky_1")
+    assert await ada.meet("lane_free", "pky_2")
+    for _ in range(2):
+        for governor in (ada, bob):
+            assert (await governor.acquire(FREE, 5, 0)).granted == 5
+        clock.advance(REFRESH_S)
+    # What is said of the new one holds, whoever sees it when.
+    await ada.pause("lane_free", 60, "rate_limited")
+    late = make_governor(server, "wrk_late")
+    assert not await late.meet("lane_free", "pky_2")
+    assert (await late.acquire(FREE, 1, 0)).granted == 0
+
+
+async def test_a_new_key_is_met_without_the_server_as_well(
+    ada: Governor, server: FakeSharedServer
+) -> None:
+    await ada.meet("lane_free", "pky_1")
+    server.go_away()
+    await ada.pause("lane_free", 60, "rate_limited")
+    assert await ada.meet("lane_free", "pky_2")
+    assert (await ada.acquire(FREE, 5, 0)).granted == 5
+
+
+async def test_a_lane_without_a_key_costs_no_round_trip(
+    ada: Governor, server: FakeSharedServer
+) -> None:
+    assert not await ada.meet("lane_free", "")
+    assert server.runs == 0
+    assert await ada.meet("lane_free", "pky_1")

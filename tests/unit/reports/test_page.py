@@ -6,15 +6,25 @@ import sys
 from collections import Counter
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 from typing_extensions import override
 
 from app.domain.errors import InvalidRequestError
 from app.reports.charts import pareto_front, plain_names
 from app.reports.details import EXCERPT_CHARS, Details, Dispute, Made, Said, excerpt
+from app.reports.judged_views import LevelView
 from app.reports.page import POLICY, as_page
 from app.reports.report_views import ReportView
-from tests.factories.reports import make_failure, make_report, make_row
+from tests.factories.reports import (
+    make_failure,
+    make_judge,
+    make_proof,
+    make_rating,
+    make_report,
+    make_row,
+    make_trust,
+)
 
 PLAIN = "a plain word"
 E2 = (
@@ -119,6 +129,31 @@ def test_without_what_draws_charts_it_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(InvalidRequestError, match=r"pip install 'overnight\[report\]'"):
         as_page(make_report(), Details())
+
+
+def test_the_page_has_a_blend_s_proof_the_judges_and_what_equal_length_would_change() -> None:
+    rating = msgspec.structs.replace(
+        make_rating(1200), styled=1100, styled_low=1050, styled_high=1150
+    )
+    rows = [make_row("acme/a", rating=rating), make_row("acme/b", 2, 6.0)]
+    view = make_report(
+        *rows,
+        blend=make_proof("acme/a", "acme/b"),
+        trust=make_trust("jury/one", "jury/two"),
+        judges=[make_judge("jury/one"), make_judge("jury/two")],
+        levels=[LevelView(level="checks", decided=17, answers=0, cost_nanos=0)],
+    )
+    text = Elements(as_page(view, Details())).text
+    for part in (
+        "judged blind and in both orders: 18 won, 6 tied, 6 lost on 30 prompts",
+        "With acme/b it scores +0.25",
+        "Krippendorff's alpha of the panel's scores is 0.71, and 0.80 of their order alone",
+        "20 % [10, 30]",
+        "1100 [1050, 1150]",
+        "jobs decided",
+        "17",
+    ):
+        assert part in text
 
 
 def test_the_front_has_whoever_nobody_beats_at_less() -> None:

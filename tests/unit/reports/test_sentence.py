@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.reports.sentence import in_one_sentence
@@ -39,6 +40,26 @@ def test_without_judges_it_tells_who_answered() -> None:
     assert in_one_sentence(view) == "acme/a answered most, 40 of 40 jobs, and nothing was judged."
 
 
-def test_before_the_first_verdict_it_says_so() -> None:
-    view = make_report(make_row(A, None), judges=[make_judge("jury/one")], tests=[])
-    assert in_one_sentence(view).startswith("Nothing is judged yet")
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("running", "Nothing is judged yet; acme/a"),
+        ("completed", "Nothing could be judged; acme/a"),
+    ],
+)
+def test_without_a_verdict_it_says_so(state: str, words: str) -> None:
+    view = make_report(make_row(A, None), judges=[make_judge("jury/one")], tests=[], state=state)
+    assert in_one_sentence(view).startswith(words)
+
+
+@pytest.mark.parametrize(("state", "yet"), [("running", " yet"), ("completed", "")])
+def test_where_nobody_answered_it_says_only_that(state: str, yet: str) -> None:
+    rows = [make_row(label, None, answered=0, failed=40) for label in (A, B)]
+    view = make_report(*rows, tests=[], state=state)
+    assert in_one_sentence(view) == f"No model has answered any of 40 jobs{yet}."
+
+
+def test_a_batch_without_jobs_has_nothing_to_compare() -> None:
+    jobs = msgspec.structs.replace(make_report().jobs, total=0, succeeded=0)
+    view = make_report(make_row(A, None, answered=0), jobs=jobs)
+    assert in_one_sentence(view) == "There is nothing to compare."

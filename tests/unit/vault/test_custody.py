@@ -133,7 +133,7 @@ def test_k7_of_a_command_that_fails_nothing_is_repeated(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: str, told: str
 ) -> None:
     monkeypatch.setenv("BYOK_ENCRYPTION_KEY_COMMAND", command)
-    monkeypatch.setattr("app.vault.custody.COMMAND_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("app.vault.commands.TIMEOUT_S", 1.0)
     with structlog.testing.capture_logs() as logs, pytest.raises(SetupError) as caught:
         load_vault(load_settings())
     assert told in caught.value.message
