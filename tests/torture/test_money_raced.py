@@ -36,7 +36,9 @@ def test_a_thousand_submits_at_once_never_hold_more_than_a_dollar(
     check_submits_at_once(engine, 1_000, threads=50)
 
 
-@pytest.mark.parametrize("seed", range(10, 20))
+@pytest.mark.parametrize(
+    "seed", [10, 11, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(12, 30))]
+)
 def test_b2_whenever_a_process_is_killed_the_ledger_is_what_was_answered(
     store: Store,
     tmp_path: Path,

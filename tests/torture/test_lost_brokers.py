@@ -1,4 +1,4 @@
-"""What takes many minutes, and is the same in small elsewhere: run by `make torture LONG=1`."""
+"""A broker that is lost on a large scale: wiped under ten thousand calls, away for minutes."""
 
 import time
 from collections import Counter
@@ -9,7 +9,7 @@ import redis
 from tests.e2e.system import System
 from tests.torture.test_brokers import again_and_again
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(900)
 AWAY_S = 300
 
 
@@ -22,11 +22,12 @@ def answered(system: System, batch_id: str, jobs: int, within_s: float) -> None:
     system.check_laws()
 
 
-def test_q9_a_broker_wiped_every_second_of_ten_thousand_calls_loses_none(system: System) -> None:
-    with redis.Redis.from_url(system.valkey.url) as client, again_and_again(client.flushall, 1.0):
+def test_q9_a_broker_wiped_all_the_time_of_ten_thousand_calls_loses_none(system: System) -> None:
+    with redis.Redis.from_url(system.valkey.url) as client, again_and_again(client.flushall, 0.2):
         answered(system, system.submit(10_000, latency_ms=50), 10_000, 900)
 
 
+@pytest.mark.long
 def test_q10_a_broker_that_is_away_for_five_minutes_stops_nobody(system: System) -> None:
     system.valkey.kill9()
     until = time.monotonic() + AWAY_S
