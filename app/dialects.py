@@ -7,6 +7,7 @@ differ:
     {after_ms(expression)}    that many milliseconds from now
     {age_s(expression)}       how many seconds ago a moment was; negative in the future
     {rows(id text, n int)}    the JSON array `:rows` as a table `d` with these columns
+    {given(id, n)}            rows that are bound to the statement, as a table `d`; SQLite only
     {join}                    joins what follows to `d`, which is read first
     {lock} {skip_locked}      row locks where there are any; SQLite locks the whole store
 """
@@ -23,6 +24,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+#: Where the places of bound rows come in a statement.
+_GIVEN = "(*given*)"
 SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 _TOKEN = re.compile(r"\{(\w+)(?:\(([^{}]*)\))?\}")
 #: `:name`, but not the `::` of a cast.
@@ -57,6 +60,12 @@ def _sqlite_rows(columns: str) -> str:
     return f"(SELECT {fields} FROM json_each(:rows)) AS d"  # noqa: S608 - our own names
 
 
+def _sqlite_given(columns: str) -> str:
+    names = [column.strip() for column in columns.split(",")]
+    fields = ", ".join(f"column{number} AS {name}" for number, name in enumerate(names, 1))
+    return f"(SELECT {fields} FROM (VALUES {_GIVEN})) AS d"  # noqa: S608 - our own names
+
+
 #: What each token becomes. NO KEY: a foreign key's check takes a key share lock, which this
 #: one does not block.
 _TOKENS: dict[str, dict[str, Callable[[str], str]]] = {
@@ -67,6 +76,7 @@ _TOKENS: dict[str, dict[str, Callable[[str], str]]] = {
         ),
         "age_s": lambda moment: f"((julianday('now') - julianday({moment})) * 86400.0)",
         "rows": _sqlite_rows,
+        "given": _sqlite_given,
         "join": lambda _: "CROSS JOIN",
         "lock": lambda _: "",
         "lock_call": lambda _: "",
@@ -105,17 +115,48 @@ def insert_into_sqlite(
     ready = sqlite_rows(rows)
     while chunk := list(islice(ready, _ROWS_AT_ONCE[0])):
         at = 0
-        for count in _ROWS_AT_ONCE:
-            while len(chunk) - at >= count:
-                values = [value for row in chunk[at : at + count] for value in row]
-                driver.execute(_many(head, width, count), values)
-                at += count
+        for count in _at_once(len(chunk)):
+            values = [value for row in chunk[at : at + count] for value in row]
+            driver.execute(_many(head, width, count), values)
+            at += count
+
+
+def change_on_sqlite(
+    driver: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]]
+) -> int:
+    """Execute a statement with `{given()}` for rows of its columns; answers how many it changed.
+
+    Values that are bound are several times as fast as the same in JSON.
+    """
+    before, at = driver.total_changes, 0
+    for count in _at_once(len(rows)):
+        values = [value for row in rows[at : at + count] for value in row]
+        driver.execute(_given(statement, len(rows[0]), count), values)
+        at += count
+    return driver.total_changes - before
+
+
+def _at_once(left: int) -> Iterator[int]:
+    """How many rows each statement takes."""
+    for count in _ROWS_AT_ONCE:
+        while left >= count:
+            yield count
+            left -= count
+
+
+@lru_cache(maxsize=64)
+def _given(statement: str, width: int, count: int) -> str:
+    return statement.replace(_GIVEN, _places(width, count))
 
 
 @lru_cache(maxsize=256)
 def _many(head: str, width: int, count: int) -> str:
+    return head + _places(width, count)
+
+
+def _places(width: int, count: int) -> str:
     one = f"({', '.join('?' * width)})"
-    return head + ", ".join([one] * count)
+    return ", ".join([one] * count)
 
 
 def sqlite_rows(rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import fsspec
 import structlog
 from fsspec.implementations.local import LocalFileSystem
 
+from app.domain.clock import utc_now
 from app.domain.errors import NotFoundError, TooLargeError, UnavailableError
 
 log = structlog.get_logger(__name__)
@@ -86,6 +88,32 @@ class Files:
         """
         with _translated(), suppress(FileNotFoundError):
             self._fs.rm_file(self._path(file_id))
+
+    def sweep_parts(self, older_than: timedelta) -> int:
+        """Delete what was begun so long ago and never finished; answers how many.
+
+        Whoever writes a file removes what is left of it when that fails, unless its process dies.
+        By the storage's clock, where it has one: what has no time of its own is left alone.
+
+        Raises:
+            UnavailableError: the storage is away.
+        """
+        with _translated(), suppress(FileNotFoundError):
+            names = self._fs.ls(self._root, detail=False, refresh=True)
+            parts = [name for name in names if str(name).endswith(_PART)]
+            old = [name for name in parts if self._is_older(name, older_than)]
+            for name in old:
+                with suppress(FileNotFoundError):
+                    self._fs.rm_file(name)
+            return len(old)
+        return 0
+
+    def _is_older(self, name: str, than: timedelta) -> bool:
+        try:
+            changed: datetime = self._fs.modified(name)
+        except (FileNotFoundError, NotImplementedError):
+            return False
+        return utc_now() - changed > than
 
     def _path(self, file_id: str) -> str:
         return f"{self._root}/{file_id}"

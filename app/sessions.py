@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session
 
-from app.dialects import SQLITE_NOW, all_at_once, for_psycopg
+from app.dialects import SQLITE_NOW, all_at_once, change_on_sqlite, for_psycopg
 
 
 class db_now(FunctionElement[datetime]):  # noqa: N801 - it reads as the SQL function it is
@@ -74,6 +74,10 @@ class Tx(Reader):
     def after_commit(self, hook: Callable[[], None]) -> None:
         """Run `hook` once the transaction is durable; an error in it is logged, not raised."""
         self.hooks.append(hook)
+
+    def change_rows(self, statement: sa.TextClause, rows: Sequence[Sequence[Any]]) -> int:
+        """Execute a hot statement of SQLite's with `{given()}`; answers how many rows it changed."""
+        return change_on_sqlite(self._driver(), statement.text, rows)
 
     def run(
         self, statement: sa.Executable, values: Mapping[str, Any] | None = None

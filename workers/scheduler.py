@@ -14,6 +14,7 @@ import structlog
 from app.domain.errors import SetupError, UnavailableError
 from app.logs import configure_logging
 from app.migrations import check_schema
+from app.pipeline.leftovers import sweep_parts
 from app.pipeline.reconcile import reconcile
 from app.pipeline.retention import enforce_retention
 from app.pipeline.room import rooms
@@ -24,6 +25,8 @@ from app.vault.custody import check_vault
 log = structlog.get_logger(__name__)
 
 _SAY_AGAIN_S = 600.0
+#: To list a folder of a million files takes its time.
+_SWEEP_EVERY_S = 3600.0
 
 
 def main() -> int:
@@ -42,9 +45,13 @@ def main() -> int:
         return 1
     log.info("scheduler_started", interval_s=settings.reconcile_interval_s)
     watch = DiskWatch(services)
+    swept_at = float("-inf")
     while True:
         reconcile_once(services)
         watch.look()
+        if time.monotonic() - swept_at >= _SWEEP_EVERY_S:
+            swept_at = time.monotonic()
+            sweep_parts(services)
         if stopping.wait(settings.reconcile_interval_s):
             break
     services.store.close()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from app.domain.prompt import ImagePart, Message, Params
+from app.domain.prompt import ImagePart, Message, Params, TextPart
 
 #: Role markers and separators around one message; known templates take 4 to 8.
 MESSAGE_TOKENS = 16
@@ -29,15 +29,19 @@ def input_tokens_max(messages: Iterable[Message], params: Params | None = None) 
     """How many input tokens a request with these messages may be billed for, at most."""
     tokens = REQUEST_TOKENS
     for message in messages:
-        tokens += MESSAGE_TOKENS + _content_tokens(message)
-    return tokens + (0 if params is None else _schema_tokens(params))
+        content = message.content
+        if isinstance(content, str):
+            tokens += MESSAGE_TOKENS + _bytes_of(content)
+        else:
+            tokens += MESSAGE_TOKENS + _parts_tokens(content)
+        if message.tool_calls is not None:
+            tokens += SCHEMA_TOKENS + len(msgspec.json.encode(message.tool_calls))
+    return tokens + (0 if params is None else schema_tokens_max(params))
 
 
-def _content_tokens(message: Message) -> int:
-    if isinstance(message.content, str):
-        return _bytes_of(message.content)
+def _parts_tokens(parts: Iterable[TextPart | ImagePart]) -> int:
     tokens = 0
-    for part in message.content:
+    for part in parts:
         if isinstance(part, ImagePart):
             is_low = part.image_url.detail == "low"
             tokens += LOW_DETAIL_IMAGE_TOKENS if is_low else IMAGE_TOKENS
@@ -46,8 +50,8 @@ def _content_tokens(message: Message) -> int:
     return tokens
 
 
-def _schema_tokens(params: Params) -> int:
-    """A response format, tools and vendor parameters are read by the model, too."""
+def schema_tokens_max(params: Params) -> int:
+    """What parameters add: a response format, tools and vendor parameters are read, too."""
     tokens = 0
     for described in (params.response_format, params.tools, params.extra):
         if described:

@@ -19,6 +19,10 @@ Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)]
 FunctionName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$")]
 
 
+#: What every vendor takes as the name of a call.
+CallId = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
 class ImageUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where an image is: a data URI, or an https URL that the vendor fetches."""
 
@@ -42,11 +46,32 @@ class ImagePart(
     image_url: ImageUrl
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One turn of a conversation."""
+class CalledFunction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A function that a model asked to be called; `arguments` are a JSON object, as text."""
 
-    role: Literal["system", "user", "assistant"]
+    name: FunctionName
+    arguments: Text
+
+
+class ToolCall(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"
+):
+    """One call that a model asked for, known by its id."""
+
+    id: CallId
+    function: CalledFunction
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One turn of a conversation, in OpenAI's shape.
+
+    An assistant's may have `tool_calls`; each is answered by a turn of role `tool`, which names it.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: Text | list[TextPart | ImagePart]
+    tool_calls: Annotated[list[ToolCall], msgspec.Meta(min_length=1, max_length=128)] | None = None
+    tool_call_id: CallId | None = None
 
     @property
     def text(self) -> str:
@@ -57,6 +82,58 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Messages = list[Message]
+
+
+def is_plain(message: Message) -> bool:
+    """Whether it is what every model takes: text, and no call of a tool."""
+    return isinstance(message.content, str) and message.tool_calls is None
+
+
+def check_turns(messages: Messages) -> None:
+    """Refuse what is no conversation: one asks something, and every call of a tool is answered.
+
+    Raises:
+        InvalidRequestError: `param` is empty, or the place of the turn that is wrong, as `[3]`.
+    """
+    asks, calls = False, False
+    for message in messages:
+        asks = asks or message.role == "user"
+        calls = calls or message.role == "tool" or message.tool_calls is not None
+    if not asks:
+        raise InvalidRequestError("needs a message of role user", param="")
+    if calls:
+        _check_calls(messages)
+
+
+def _check_calls(messages: Messages) -> None:
+    waiting: set[str] = set()
+    for number, message in enumerate(messages):
+        place = f"[{number}]"
+        if message.role == "tool":
+            if message.tool_call_id not in waiting:
+                raise InvalidRequestError("answers no call of the turn before", param=place)
+            waiting.discard(message.tool_call_id)
+            continue
+        if waiting:
+            raise InvalidRequestError(f"call {min(waiting)} is not answered before", param=place)
+        if message.tool_call_id is not None:
+            raise InvalidRequestError("only role tool has a tool_call_id", param=place)
+        if message.tool_calls is not None:
+            waiting = _calls_of(message, place)
+    if waiting:
+        raise InvalidRequestError(f"call {min(waiting)} is not answered", param="")
+
+
+def _calls_of(message: Message, place: str) -> set[str]:
+    calls = message.tool_calls or []
+    if message.role != "assistant":
+        raise InvalidRequestError("only role assistant has tool_calls", param=place)
+    for call in calls:
+        try:
+            msgspec.json.decode(call.function.arguments, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise InvalidRequestError("arguments should be a JSON object", param=place) from None
+    return {call.id for call in calls}
 
 
 class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

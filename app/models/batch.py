@@ -240,6 +240,7 @@ class InputFile(Table, table=True):
     format: str = Field(default="jsonl", sa_type=Word)
     purpose: str = Field(default="batch", sa_type=Word)  # or `batch_output`
     seal: str | None = Field(default=None, sa_type=Word)  # then the hash is of what is stored
+    batch_id: str | None = Field(default=None, sa_type=Id)  # of an output: kept as its texts are
     created_at: datetime = Field(sa_type=UTCDateTime)
     # From then on it is as good as gone, and reconcile deletes it.
     expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)

@@ -61,11 +61,15 @@ class BatchContext:
     lanes: dict[str, Lane]
     max_tokens_default: int
     texts: Texts = PLAIN
+    batch_id: str = field(init=False)
+    account_id: str = field(init=False)
     variants: dict[tuple[Role, str], Params] = field(init=False)
     terms: Terms = field(init=False)
 
     def __post_init__(self) -> None:
         """Index the plan's variants, to tell which calls ask just what their variant says."""
+        # A row's own attributes cost a little at each look, and each call looks.
+        self.batch_id, self.account_id = self.batch.id, self.batch.account_id
         self.variants = params_of(self.plan)
         self.terms = Terms(self.plan.prices, self.plan.margin_percent)
 
@@ -156,10 +160,10 @@ def make_rounds(context: BatchContext, jobs: Sequence[JobCalls], now: datetime) 
     """Make the rows of rounds that are due `now`; nothing is written yet."""
     calls: list[tuple[Any, ...]] = []
     texts: list[tuple[str, str, str, str]] = []
+    ids = iter(new_ids(Prefix.CALL, sum(len(job.calls) for job in jobs)))
     for job in jobs:
         prompt_tokens = input_tokens_max(job.prompt.messages)
-        ids = new_ids(Prefix.CALL, len(job.calls))
-        for call_id, planned in zip(ids, job.calls, strict=True):
+        for planned, call_id in zip(job.calls, ids, strict=False):
             lane = context.lanes[planned.ref.provider]
             calls.append(_call_row(context, job, planned, lane, (call_id, now, prompt_tokens)))
             known = params_for(context.variants, planned.role, planned.label, job.prompt)
@@ -237,7 +241,7 @@ def _call_row(
     meta = None if planned.meta is None else msgspec.json.encode(planned.meta).decode()
     # fmt: off
     return (
-        call_id, job.job_id, context.batch.id, context.batch.account_id, lane.id,
+        call_id, job.job_id, context.batch_id, context.account_id, lane.id,
         planned.ref.model, planned.label, planned.role.value, job.round, job.position, _fails_fast(context, job, planned), meta,
         "queued", now, 0, 0, 0, 0,
         max_tokens, prompt_tokens + (max_tokens or OUTPUT_TOKENS_GUESS), worst, now,

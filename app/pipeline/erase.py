@@ -44,7 +44,10 @@ _ROWS = (
 
 
 def erase_texts(services: Services, batch_id: str) -> Counter[str]:
-    """Delete a closed batch's texts, and its file if that retained nothing; counts by kind."""
+    """Delete a closed batch's texts, and the files of them; counts by kind.
+
+    Those are what was written of them, and the input if that retained nothing.
+    """
     store, counts = services.store, Counter[str]()
     with store.read() as session:
         batch = session.get_one(Batch, batch_id)
@@ -52,9 +55,9 @@ def erase_texts(services: Services, batch_id: str) -> Counter[str]:
         with store.transaction(Commit.ERASE) as tx:
             counts += _erase_window(tx, batch_id, first)
     with store.read() as session:
-        file = _own_file(session, batch)
-    if file is not None:
-        Files(services.settings.files_base_url).delete(file)
+        found = _own_files(session, batch)
+    for file_id in found:
+        Files(services.settings.files_base_url).delete(file_id)
         counts["file"] += 1
     with store.transaction(Commit.ERASED) as tx:
         _blank_settings(tx, batch_id)
@@ -89,12 +92,12 @@ def delete_jobs(tx: Tx, batch_id: str) -> Counter[str] | None:
     return counts + Counter(jobs=len(found))
 
 
-def _own_file(session: Session, batch: Batch) -> str | None:
-    return session.exec(
-        select(InputFile.id).where(
-            InputFile.id == batch.input_file_id, col(InputFile.seal) == Seal.BATCH
-        )
-    ).one_or_none()
+def _own_files(session: Session, batch: Batch) -> list[str]:
+    through = session.get(OpenAIBatch, batch.id)
+    written = [] if through is None else [through.output_file_id, through.error_file_id]
+    is_input = (col(InputFile.id) == batch.input_file_id) & (col(InputFile.seal) == Seal.BATCH)
+    which = is_input | col(InputFile.id).in_(written)
+    return list(session.exec(select(InputFile.id).where(which)))
 
 
 def _blank_settings(tx: Tx, batch_id: str) -> None:

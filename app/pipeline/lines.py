@@ -15,7 +15,7 @@ import msgspec
 
 from app.billing.bound import input_tokens_max
 from app.domain.errors import InvalidRequestError, TooLargeError
-from app.domain.prompt import Message, Prompt
+from app.domain.prompt import Message, Prompt, check_turns, is_plain
 from app.domain.spec import CUSTOM_ID_CHARS_MAX, JobLine
 from app.pipeline.templates import MessagesTemplate
 from app.vault.spool import SealedSpool
@@ -38,8 +38,7 @@ _DECODER = msgspec.json.Decoder(JobLine)
 _ENCODER = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class RawLine:
+class RawLine(NamedTuple):
     """One line as it came, and what to call it in an error: `jobs[3]`, or `line 4`."""
 
     where: str
@@ -81,8 +80,10 @@ class Spool:
         """The sum of the prompts' bounds."""
         return sum(size.input_tokens for size in self.sizes.values())
 
-    def add(self, custom_id: str, prompt: Prompt, plan: int = 0) -> int:
-        """Append one job; answers the bound on its input tokens.
+    def add(
+        self, custom_id: str, prompt: Prompt, plan: int = 0, tokens_max: int | None = None
+    ) -> int:
+        """Append one job; answers the bound on its input tokens, which may be known before.
 
         Raises:
             ValueError: a text of it holds a NUL, which no store takes.
@@ -91,13 +92,16 @@ class Spool:
         if b"\\u0000" in encoded and _has_nul(encoded):
             raise ValueError("text must not hold NUL characters")
         own = None if prompt.params is msgspec.UNSET else prompt.params
-        size = self.sizes.setdefault(plan, Size())
+        size = self.sizes.get(plan) or self.sizes.setdefault(plan, Size())
         size.jobs += 1
-        tokens_max = input_tokens_max(prompt.messages, own)
+        if tokens_max is None:
+            tokens_max = input_tokens_max(prompt.messages, own)
         size.input_tokens += tokens_max
         bound = None if own is None else own.max_tokens
-        size.max_tokens = max(bound or 0, size.max_tokens)
-        size.is_bounded = size.is_bounded and bound is not None
+        if bound is None:
+            size.is_bounded = False
+        elif bound > size.max_tokens:
+            size.max_tokens = bound
         line = b"%s\t%d\t%s\n" % (custom_id.encode(), plan, encoded)
         self._block.append(line)
         self._block_bytes += len(line)
@@ -221,16 +225,18 @@ def check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
     Raises:
         InvalidRequestError: naming the line, and the other.
     """
+    is_name = _CUSTOM_ID.fullmatch(custom_id)
+    if is_name and seen.setdefault(custom_id, where) is where:
+        return
     param = f"{where}.custom_id"
-    if not _CUSTOM_ID.fullmatch(custom_id):
+    if not is_name:
         raise InvalidRequestError(
             f"{param}: must be 1 to {CUSTOM_ID_CHARS_MAX} printable ASCII characters "
             "without spaces",
             param=param,
         )
-    first = seen.setdefault(custom_id, where)
-    if first is not where:
-        raise InvalidRequestError(f"{param}: {custom_id!r} is already used by {first}", param=param)
+    first = seen[custom_id]
+    raise InvalidRequestError(f"{param}: {custom_id!r} is already used by {first}", param=param)
 
 
 def _prompt_of(job: JobLine, where: str, template: MessagesTemplate | None) -> Prompt:
@@ -248,14 +254,16 @@ def _prompt_of(job: JobLine, where: str, template: MessagesTemplate | None) -> P
     if job.prompt is not None:
         return Prompt([Message("user", job.prompt)], job.reference)
     messages = job.messages or []
-    if not any(message.role == "user" for message in messages):
-        param = f"{where}.messages"
-        raise InvalidRequestError(f"{param}: needs a message of role user", param=param)
+    try:
+        check_turns(messages)
+    except InvalidRequestError as error:
+        param = f"{where}.messages{error.param}"
+        raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
     return Prompt(messages, job.reference)
 
 
 def _check_images(prompt: Prompt, check_prompt: CheckPrompt, where: str) -> None:
-    if all(isinstance(message.content, str) for message in prompt.messages):
+    if all(is_plain(message) for message in prompt.messages):
         return
     try:
         check_prompt(prompt.messages)

@@ -86,7 +86,7 @@ def record(services: Services, group: Sequence[Finished]) -> Recorded:
     except _StaleError:
         pass
     with services.store.transaction(Commit.RECORD) as tx:
-        held = {row[0] for row in tx.fast(services.store.sql(_HELD), {"rows": rows.calls})}
+        held = {row[0] for row in tx.fast(services.store.sql(_HELD), {"rows": rows.held()})}
         came = [one for one in group if one.call.id in held]
         if not came:
             return Recorded(frozenset())

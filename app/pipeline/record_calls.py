@@ -26,11 +26,10 @@ FROM c WHERE call.id = c.call_id
 _FENCE = f"""
 WITH c AS MATERIALIZED (
   SELECT call.id AS call_id, d.* FROM
-    {{rows(id text, epoch int, worker_id text, state text, closes int, delay_ms bigint, failed int,
-          unknown int, crashed int, wait_reason text, waiting int, reason text, message text)}}
+    {{given(id, epoch, worker_id, state, closes, delay_ms, failed, unknown, crashed, wait_reason,
+           waiting, reason, message)}}
   {{join}} call ON call.id = d.id
   WHERE {HOLDS}
-  ORDER BY call.id {{lock}}
 )
 {_CHANGE}
 """  # noqa: S608 - our own words
@@ -39,8 +38,7 @@ _END = """finished_at = {now}, status_code = d.status_code, reason = d.reason,
 _OF_CALL = "attempt.call_id = d.id AND attempt.epoch = d.epoch"
 _CLOSE_ATTEMPTS = f"""
 UPDATE attempt SET state = d.state, message = d.message, {_END}
-FROM {{rows(id text, epoch int, state text, status_code int, reason text, message text,
-           request_id text, latency_ms int, cost bigint)}}
+FROM {{given(id, epoch, state, status_code, reason, message, request_id, latency_ms, cost)}}
 WHERE {_OF_CALL}
 """  # noqa: S608 - our own words
 _COMPLETIONS = ", ".join(COMPLETION_COLUMNS)
@@ -91,16 +89,16 @@ def write_calls(tx: Tx, store: Store, rows: Rows) -> int:
 
 
 def _at_once(tx: Tx, store: Store, rows: Rows) -> int:
-    return int(tx.fast(store.sql(_AT_ONCE), {"rows": rows.whole})[0][0])
+    return int(tx.fast(store.sql(_AT_ONCE), {"rows": rows.whole()})[0][0])
 
 
 def _one_by_one(tx: Tx, store: Store, rows: Rows) -> int:
-    passed = tx.change(store.sql(_FENCE), {"rows": rows.calls})
+    passed = tx.change_rows(store.sql(_FENCE), rows.calls())
     if passed != len(rows.group):
         return passed
     if rows.answered:
         now = store.now(tx)
         store.insert_rows(tx, StoredCompletion, COMPLETION_COLUMNS, rows.completions(now))
         store.insert_rows(tx, UsageRow, USAGE_COLUMNS, rows.usages(now))
-    tx.change(store.sql(_CLOSE_ATTEMPTS), {"rows": rows.attempts})
+    tx.change_rows(store.sql(_CLOSE_ATTEMPTS), rows.attempts())
     return passed

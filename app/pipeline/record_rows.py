@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -70,20 +69,25 @@ class Rows:
             for row in _text_rows(one, texts.get(one.call.batch_id, PLAIN))
         ]
 
-    @cached_property
-    def calls(self) -> str:
+    def calls(self) -> list[tuple[Any, ...]]:
         """What becomes of each call."""
-        return encode(list(map(_fence_row, self.group, self._texts_of)))
+        return [tuple(_fence_row(*one).values()) for one in self._with_texts()]
 
-    @cached_property
-    def attempts(self) -> str:
+    def attempts(self) -> list[tuple[Any, ...]]:
         """What becomes of each attempt."""
-        return encode(list(map(_attempt_row, self.group, self._texts_of)))
+        return [tuple(_attempt_row(*one).values()) for one in self._with_texts()]
 
-    @cached_property
     def whole(self) -> str:
         """All of it but texts, an object for each attempt."""
-        return encode(list(map(_whole_row, self.group, self._texts_of)))
+        return encode([_whole_row(*one) for one in self._with_texts()])
+
+    def held(self) -> str:
+        """What tells whether their worker still has the calls."""
+        of = [one.call for one in self.group]
+        return encode([{"id": c.id, "epoch": c.epoch, "worker_id": c.worker_id} for c in of])
+
+    def _with_texts(self) -> Iterator[tuple[Finished, Texts]]:
+        return zip(self.group, self._texts_of, strict=True)
 
     def completions(self, now: Any) -> list[tuple[Any, ...]]:
         """The rows of `completion`."""

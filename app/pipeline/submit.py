@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Protocol
 
 from sqlalchemy.exc import IntegrityError
@@ -251,30 +252,24 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
 
 
 def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool, texts: Texts) -> None:
+    """Write the jobs, then their prompts: one COPY each, so that the store works while we do."""
     batch_id, account_id = batch.id, batch.account_id
-    for start, chunk in _chunks(spool.rows()):
-        ids = job_ids(batch_id, start, len(chunk))
-        jobs = (
-            (id_, batch_id, account_id, start + n, one.custom_id, "queued", 0, 0, one.plan)
-            for n, (id_, one) in enumerate(zip(ids, chunk, strict=True))
-        )
-        store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
-        prompts = (
-            texts.row(id_, "prompt", batch_id, one.prompt)
-            for id_, one in zip(ids, chunk, strict=True)
-        )
-        store.insert_rows(tx, StoredText, TEXT_COLUMNS, prompts)
+    jobs = (
+        (id_, batch_id, account_id, position, one.custom_id, "queued", 0, 0, one.plan)
+        for position, (id_, one) in enumerate(_named(batch_id, spool))
+    )
+    store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
+    prompts = (
+        texts.row(id_, "prompt", batch_id, one.prompt) for id_, one in _named(batch_id, spool)
+    )
+    store.insert_rows(tx, StoredText, TEXT_COLUMNS, prompts)
 
 
-def _chunks(rows: Iterator[Checked]) -> Iterator[tuple[int, list[Checked]]]:
-    start, chunk = 0, list[Checked]()
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == _CHUNK:
-            yield start, chunk
-            start, chunk = start + _CHUNK, []
-    if chunk:
-        yield start, chunk
+def _named(batch_id: str, spool: Spool) -> Iterator[tuple[str, Checked]]:
+    """Every line with the id of its job."""
+    starts = range(0, spool.count, _CHUNK)
+    ids = (job_ids(batch_id, start, min(_CHUNK, spool.count - start)) for start in starts)
+    return zip(chain.from_iterable(ids), spool.rows(), strict=True)
 
 
 def _hold_credits(

@@ -15,7 +15,15 @@ from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.domain.errors import InvalidRequestError
-from app.domain.prompt import TEXT_CHARS_MAX, ImagePart, ImageUrl, Message, Messages, TextPart
+from app.domain.prompt import (
+    TEXT_CHARS_MAX,
+    ImagePart,
+    ImageUrl,
+    Message,
+    Messages,
+    TextPart,
+    check_turns,
+)
 
 #: Filters that need no more than their input's time and room.
 FILTERS = frozenset(
@@ -90,9 +98,11 @@ def _body_of(given: Mapping[str, Any]) -> TemplateBody:
         raise InvalidRequestError(
             f"{param}: {reason[:1].lower()}{reason[1:]}", param=param
         ) from None
-    if not any(message.role == "user" for message in body.messages):
-        param = "template.messages"
-        raise InvalidRequestError(f"{param}: needs a message of role user", param=param)
+    try:
+        check_turns(body.messages)
+    except InvalidRequestError as error:
+        param = f"template.messages{error.param}"
+        raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
     return body
 
 
@@ -127,14 +137,16 @@ def _json(value: object) -> str:
 def _message(
     environment: ImmutableSandboxedEnvironment, message: Message, path: str
 ) -> Callable[[Mapping[str, Any]], Message]:
-    role, content = message.role, message.content
+    content = message.content
     if isinstance(content, str):
         text = _text(environment, content, f"{path}.content")
-        return lambda variables: Message(role, text(variables))
+        return lambda variables: msgspec.structs.replace(message, content=text(variables))
     parts = [
         _part(environment, part, f"{path}.content[{index}]") for index, part in enumerate(content)
     ]
-    return lambda variables: Message(role, [make(variables) for make in parts])
+    return lambda variables: msgspec.structs.replace(
+        message, content=[make(variables) for make in parts]
+    )
 
 
 def _part(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from itertools import chain
 
-from sqlmodel import col, delete, select
+from sqlmodel import Session, col, delete, select
 
 from app.accounts.accounts import get_account
 from app.accounts.limits import check_quotas
@@ -16,16 +16,17 @@ from app.domain.errors import InvalidRequestError, NotFoundError, UnavailableErr
 from app.domain.ids import Prefix, new_id
 from app.domain.states import Seal
 from app.files import Files
-from app.models import InputFile, TextKey
+from app.models import Batch, InputFile, TextKey
 from app.pipeline.accounts import default_limits
 from app.pipeline.keeping import seal_for
 from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.services import Services
 from app.pipeline.tables import csv_lines, parquet_lines
 from app.vault.cipher import Cipher, new_key
+from app.vault.master import Vault
 from app.vault.sealed_files import open_file, seal_file
 from app.vault.text_keys import cipher_of_file, make_text_key
-from app.vault.texts import account_cipher
+from app.vault.texts import account_cipher, cipher_of_outputs
 
 FILE_BYTES_MAX = 512 * 1024 * 1024
 FILENAME_CHARS_MAX = 255
@@ -135,6 +136,7 @@ def content_of(services: Services, account_id: str, file_id: str) -> tuple[Input
 
     Raises:
         NotFoundError: there is none of that id, or its bytes are gone; raised at once.
+        GoneError: it is an output of a batch whose text was destroyed.
     """
     row = own_file(services, account_id, file_id)
     chunks = _content(services, row)
@@ -212,16 +214,21 @@ def stored_lines(
 
 
 def _content(services: Services, row: InputFile) -> Iterator[bytes]:
-    """The file's bytes as they were uploaded."""
+    """The file's bytes as they were uploaded, or written for a batch whose texts there are."""
     stored = Files(services.settings.files_base_url).open(row.id)
-    if row.seal is None:
-        return stored
     with services.store.read() as session:
-        if row.seal == Seal.BATCH:
-            cipher = cipher_of_file(session, services.vault, row.id)
-        else:
-            cipher = account_cipher(services.vault, get_account(session, row.account_id))
-    return open_file(cipher, row.id, stored)
+        cipher = _cipher_of(session, services.vault, row)
+    return stored if cipher is None else open_file(cipher, row.id, stored)
+
+
+def _cipher_of(session: Session, vault: Vault, row: InputFile) -> Cipher | None:
+    if row.batch_id is not None:
+        return cipher_of_outputs(session, vault, session.get_one(Batch, row.batch_id))
+    if row.seal == Seal.BATCH:
+        return cipher_of_file(session, vault, row.id)
+    if row.seal == Seal.ACCOUNT:
+        return account_cipher(vault, get_account(session, row.account_id))
+    return None
 
 
 class _Look:

@@ -7,9 +7,20 @@ Facts are from anthropic-python's own types (2.12.0, `anthropic.types`) and the 
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from app.domain.completion import Completion
 from app.domain.errors import InvalidRequestError, ProviderError
-from app.domain.prompt import ChosenTool, ImagePart, Message, Params, TextPart, Tool, ToolChoice
+from app.domain.prompt import (
+    ChosenTool,
+    ImagePart,
+    Message,
+    Params,
+    TextPart,
+    Tool,
+    ToolChoice,
+    is_plain,
+)
 from app.domain.wire import Request, Response
 from app.providers.anthropic_answer import completion_of, error_words
 from app.providers.anthropic_models import MODELS, thinking_for
@@ -122,7 +133,7 @@ class AnthropicMessages:
             **(params.extra or {}),
             "model": call.model,
             "max_tokens": call.output_tokens_max or self._max_tokens_default,
-            "messages": [_turn(message) for message in call.messages if message.role != "system"],
+            "messages": _turns(call.messages),
         }
         if system := [one.text for one in call.messages if one.role == "system" and one.text]:
             blocks = [{"type": "text", "text": text} for text in system]
@@ -160,10 +171,38 @@ def _has_image(message: Message) -> bool:
     return not isinstance(content, str) and any(isinstance(part, ImagePart) for part in content)
 
 
+def _turns(messages: Sequence[Message]) -> list[Any]:
+    """The conversation; what tools answered is all in the one turn of the user that follows."""
+    turns: list[Any] = []
+    results: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role != "tool":
+            results = []
+            if message.role != "system":
+                turns.append(_turn(message))
+            continue
+        if not results:
+            turns.append({"role": "user", "content": results})
+        content = message.content
+        answer = content if isinstance(content, str) else [_block(part) for part in content]
+        results.append(
+            {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": answer}
+        )
+    return turns
+
+
 def _turn(message: Message) -> Message | dict[str, Any]:
-    if isinstance(message.content, str):
+    if is_plain(message):
         return message
-    return {"role": message.role, "content": [_block(part) for part in message.content]}
+    content = message.content
+    parts = content if not isinstance(content, str) else [TextPart(content)] if content else []
+    blocks: list[Any] = [_block(part) for part in parts]
+    for call in message.tool_calls or ():
+        arguments = msgspec.json.decode(call.function.arguments)
+        blocks.append(
+            {"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments}
+        )
+    return {"role": message.role, "content": blocks}
 
 
 def _block(part: TextPart | ImagePart) -> TextPart | dict[str, Any]:

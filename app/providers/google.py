@@ -66,6 +66,13 @@ class GenerateContent:
                     f"{self.name} takes no images in a system message",
                     param=f"messages[{number}].content",
                 )
+            if message.tool_calls is not None:
+                # Its newer models answer 400 to a call without the signature of the thought before
+                # it, which OpenAI's shape does not have (ai.google.dev, Thought signatures).
+                raise InvalidRequestError(
+                    f"{self.name} takes no calls of tools but with signatures of its own",
+                    param=f"messages[{number}].tool_calls",
+                )
         check_images(self.name, MODELS.of(_bare(model)), messages, model)
 
     def build(self, call: CallInput, credential: CredentialLike) -> Request:

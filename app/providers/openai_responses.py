@@ -3,7 +3,7 @@
 Facts are from openai-python's own types (3.54.0, `openai.types.responses`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -95,7 +95,7 @@ def _body(call: CallInput) -> dict[str, Any]:
     body: dict[str, Any] = {
         **extra,
         "model": call.model,
-        "input": [_item(message) for message in call.messages],
+        "input": [item for message in call.messages for item in _items(message)],
         # Stored for 30 days otherwise, unlike a chat completion.
         "store": False,
     }
@@ -113,6 +113,19 @@ def _body(call: CallInput) -> dict[str, Any]:
     if params.tool_choice is not None:
         body["tool_choice"] = _choice(params.tool_choice)
     return body
+
+
+def _items(message: Message) -> Iterator[dict[str, Any]]:
+    """A turn as what it is here: a message, and an item for every call and answer of a tool."""
+    if message.role == "tool":
+        output = message.text
+        yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": output}
+        return
+    if message.content or not message.tool_calls:
+        yield _item(message)
+    for call in message.tool_calls or ():
+        named = {"name": call.function.name, "arguments": call.function.arguments}
+        yield {"type": "function_call", "call_id": call.id, **named}
 
 
 def _item(message: Message) -> dict[str, Any]:

@@ -124,10 +124,24 @@ def texts_of(session: Session, batch: Batch) -> Texts:
     if batch.seal is None:
         return PLAIN
     vault: Vault = session.info[VAULT]
+    return SealedTexts(_cipher_of(session, vault, batch), batch.account_id)
+
+
+def cipher_of_outputs(session: Session, vault: Vault, batch: Batch) -> Cipher | None:
+    """What seals the files that are made of a batch's texts; None where they are plain.
+
+    Raises:
+        GoneError: the texts were destroyed, and so are the files.
+        SealError: the key does not open.
+    """
+    require_texts(batch)
+    return None if batch.seal is None else _cipher_of(session, vault, batch)
+
+
+def _cipher_of(session: Session, vault: Vault, batch: Batch) -> Cipher:
     if batch.seal == Seal.BATCH:
-        return SealedTexts(cipher_of_batch(session, vault, batch.id), batch.account_id)
-    account = session.get_one(Account, batch.account_id)
-    return SealedTexts(account_cipher(vault, account), account.id)
+        return cipher_of_batch(session, vault, batch.id)
+    return account_cipher(vault, session.get_one(Account, batch.account_id))
 
 
 def account_texts(session: Session, account_id: str) -> Texts:

@@ -17,8 +17,7 @@ from pathlib import Path
 import msgspec
 
 from tests.bench.bars import Bar, note, tell
-from tests.bench.door import measure_door
-from tests.bench.doors import measure_ingest
+from tests.bench.door import measure_door, measure_ingest
 from tests.bench.harness import STORES, Servers
 from tests.bench.many import measure_long, measure_snapshot, measure_two
 from tests.bench.measures import (

@@ -57,6 +57,7 @@ STEADY_AT_LEAST = {
 #: CPU seconds of worker, store and broker together per 1,000 calls, by store, at 256 in flight.
 CPU_AT_MOST = {"sqlite": 0.35, "postgresql": 0.45}
 INGEST_AT_MOST = 3.0
+SYNC_MS_AT_MOST = 30.0
 FIRST_CALL_MS_AT_MOST = 100.0
 FAIR_S_AT_MOST = 1.0
 PROVIDER_AT_LEAST = 10_000.0

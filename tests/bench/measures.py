@@ -13,7 +13,7 @@ from tests.bench.bars import (
     note,
     speed_bars,
 )
-from tests.bench.doors import INGEST_LINES
+from tests.bench.door import LINES
 from tests.bench.flood import flood
 from tests.bench.harness import Servers, System, system
 from tests.bench.meters import CpuMeter, median
@@ -110,7 +110,7 @@ def _first_call(ours: System, sizes: Sizes) -> Bar:
 def _fairness(ours: System, sizes: Sizes) -> Bar:
     crowd, guest = ours.new_account(CROWD), ours.new_account(GUEST)
     took_s, submits_s = [], []
-    ours.submit(crowd, lines_of(INGEST_LINES))
+    ours.submit(crowd, lines_of(LINES))
     if not wait_for(lambda: ours.provider.count(CROWD)[1] > 0, timeout_s=30):
         raise ServerError(f"the crowd did not start:\n{ours.worker_log()}")
     for _ in range(sizes.guests):
@@ -122,7 +122,7 @@ def _fairness(ours: System, sizes: Sizes) -> Bar:
         took_s.append(_arrival(ours, batch_id) - began)
         ours.wait_closed(batch_id, timeout_s=30)
     came, _ = ours.provider.count(CROWD)
-    if came >= INGEST_LINES:
+    if came >= LINES:
         raise ServerError("the crowd was gone before its guests")
     seen = {
         "s": [round(one, 3) for one in took_s],

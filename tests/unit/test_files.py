@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import fsspec
@@ -77,3 +78,18 @@ def test_s5_storage_that_cannot_be_written_is_unavailable(tmp_path: Path) -> Non
     (tmp_path / "files").write_text("not a folder")
     with pytest.raises(UnavailableError):
         Files(f"file://{tmp_path / 'files'}").put("file_1", [b"x"], bytes_max=1)
+
+
+def test_what_a_process_that_died_left_behind_is_swept_once_it_is_old(files: Files) -> None:
+    files.put("file_1", iter([b"whole"]), bytes_max=100)
+    for name in ("file_2.0123456789abcdef.part", "file_3.0123456789abcdef.part"):
+        with files._fs.open(f"{files._root}/{name}", "wb") as file:
+            file.write(b"half")
+    assert files.sweep_parts(timedelta(hours=1)) == 0
+    assert files.sweep_parts(timedelta(seconds=-1)) == 2
+    assert [Path(name).name for name in files._fs.ls(files._root, detail=False)] == ["file_1"]
+    assert files.sweep_parts(timedelta(seconds=-1)) == 0
+
+
+def test_there_is_nothing_to_sweep_before_the_first_file(tmp_path: Path) -> None:
+    assert Files(f"file://{tmp_path / 'none'}").sweep_parts(timedelta(seconds=-1)) == 0

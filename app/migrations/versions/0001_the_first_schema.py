@@ -539,6 +539,7 @@ def upgrade() -> None:
         sa.Column("format", WORD, nullable=False),
         sa.Column("purpose", WORD, nullable=False),
         sa.Column("seal", WORD, nullable=True),
+        sa.Column("batch_id", ID, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("expires_at", TIME, nullable=True),
         sa.CheckConstraint(

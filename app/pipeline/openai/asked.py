@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from app.domain.errors import InvalidRequestError
-from app.domain.prompt import Message, Messages, Params
+from app.domain.prompt import Message, Messages, Params, check_turns
 
 CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
 INPUTS_MAX = 2048
@@ -75,9 +75,9 @@ def _message(given: Any, where: str) -> Message:
     if not isinstance(given, dict):
         raise _refused(where, "should be an object")
     fields = {name: value for name, value in given.items() if value is not None}
-    if fields.get("role") == "tool" or "tool_calls" in fields:
-        raise _refused(where, "answers of tools are not taken: a job is a question, not a dialogue")
     fields.pop("type", None)
+    if "tool_calls" in fields:
+        fields.setdefault("content", "")
     role = fields.get("role")
     fields["role"] = _ROLES.get(role, role) if isinstance(role, str) else role
     if isinstance(fields.get("content"), list):
@@ -104,8 +104,10 @@ def _part(given: Any) -> Any:
 
 
 def _with_user(messages: Messages, where: str) -> Messages:
-    if not any(message.role == "user" for message in messages):
-        raise _refused(where, "needs a message of role user")
+    try:
+        check_turns(messages)
+    except InvalidRequestError as error:
+        raise _refused(f"{where}{error.param}", error.message) from None
     return messages
 
 
@@ -119,7 +121,7 @@ def _response_messages(body: Raws) -> Messages:
     given = msgspec.json.decode(_required(body, "input"))
     messages = [Message("user", given)] if isinstance(given, str) else []
     if isinstance(given, list):
-        messages = [_message(one, f"input[{n}]") for n, one in enumerate(given)]
+        messages = _items(given)
     elif not messages:
         raise _refused("input", "should be a text or an array of messages")
     instructions = body.get("instructions")
@@ -129,6 +131,34 @@ def _response_messages(body: Raws) -> Messages:
         except msgspec.ValidationError:
             raise _refused("instructions", "should be a text") from None
     return _with_user(messages, "input")
+
+
+def _items(given: list[Any]) -> Messages:
+    """The items of Responses as turns: calls that follow each other are of one."""
+    messages: Messages = []
+    for number, item in enumerate(given):
+        kind = item.get("type") if isinstance(item, dict) else None
+        turn = _message(_ITEMS[kind](item) if kind in _ITEMS else item, f"input[{number}]")
+        last = messages[-1] if messages else None
+        if kind == "function_call" and last is not None and last.role == "assistant":
+            calls = [*(last.tool_calls or []), *(turn.tool_calls or [])]
+            messages[-1] = msgspec.structs.replace(last, tool_calls=calls)
+        else:
+            messages.append(turn)
+    return messages
+
+
+def _called(item: Fields) -> Fields:
+    function = {"name": item.get("name"), "arguments": item.get("arguments")}
+    call = {"type": "function", "id": item.get("call_id"), "function": function}
+    return {"role": "assistant", "tool_calls": [call]}
+
+
+def _answered(item: Fields) -> Fields:
+    return {"role": "tool", "tool_call_id": item.get("call_id"), "content": item.get("output")}
+
+
+_ITEMS = {"function_call": _called, "function_call_output": _answered}
 
 
 def _response_params(fields: Fields) -> Fields:

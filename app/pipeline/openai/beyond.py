@@ -14,7 +14,7 @@ FIELD = "overnight"
 _OF_LINE = frozenset({"mode", "models", "judge", "blend", "mesh", "repeats", "reference"})
 _OF_BATCH = frozenset(
     {"name", "budget_usd", "unpriced", "priority", "stop_if_failed_percent", "cache"}
-    | {"at_most_once", "webhook"}
+    | {"at_most_once", "webhook", "retention"}
 )
 #: The mode that the presence of a part stands for.
 _PARTS = ("judge", "blend", "mesh")

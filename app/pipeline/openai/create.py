@@ -12,8 +12,8 @@ from app.domain.ids import Prefix, new_id
 from app.domain.plan import Plan
 from app.domain.spec import BatchBody
 from app.domain.states import BatchState
-from app.models import Account, Batch, InputFile, OpenAIBatch
-from app.pipeline.keeping import seal_for
+from app.models import Batch, InputFile, OpenAIBatch
+from app.pipeline.keeping import check_keeping
 from app.pipeline.lines import RawLine, Spool, jsonl_lines
 from app.pipeline.openai.asked import ENDPOINTS
 from app.pipeline.openai.beyond import Fields, batch_defaults, batch_settings
@@ -51,9 +51,7 @@ def create_batch(services: Services, asked: NewBatch) -> Submitted:
         InsufficientCreditsError: the account's credits do not cover the hold.
     """
     _check(asked)
-    _check_keeping(services, asked)
     settings = batch_settings(asked.metadata)
-    door = _Door(services, asked, batch_defaults(asked.metadata), _input_of(services, asked))
     body = settings.model_copy(
         update={
             "deadline": asked.completion_window,
@@ -61,6 +59,10 @@ def create_batch(services: Services, asked: NewBatch) -> Submitted:
             "metadata": dict(asked.metadata),
         }
     )
+    with services.store.read() as session:
+        is_sealed = check_keeping(session, asked.account_id, body) is not None
+    defaults, chunks = batch_defaults(asked.metadata), _input_of(services, asked)
+    door = _Door(services, asked, defaults, chunks, is_sealed=is_sealed)
     submission = Submission(
         asked.account_id,
         body,
@@ -84,21 +86,6 @@ def _check(asked: NewBatch) -> None:
         raise InvalidRequestError(
             "completion_window: give 24h, or another span such as 90m, 1h or 7d",
             param="completion_window",
-        )
-
-
-def _check_keeping(services: Services, asked: NewBatch) -> None:
-    """Refuse an account whose text is sealed: the files of this door are plain.
-
-    Raises:
-        InvalidRequestError: it is sealed.
-    """
-    with services.store.read() as session:
-        seal = seal_for(session.get_one(Account, asked.account_id), None)
-    if seal is not None:
-        raise InvalidRequestError(
-            "this account's text is sealed, and the output files of this door are not; submit "
-            "with POST /v1/batches"
         )
 
 
@@ -128,12 +115,19 @@ class _Door:
     """Reads the lines of the input, and keeps what OpenAI's clients ask for later."""
 
     def __init__(
-        self, services: Services, asked: NewBatch, defaults: Fields, chunks: Iterator[bytes]
+        self,
+        services: Services,
+        asked: NewBatch,
+        defaults: Fields,
+        chunks: Iterator[bytes],
+        *,
+        is_sealed: bool,
     ) -> None:
         self._services, self._asked = services, asked
         self.account_id = asked.account_id
         self._defaults = defaults
         self._chunks = chunks
+        self._is_sealed = is_sealed
         self._models: set[str] = set()
 
     def read(self) -> tuple[Plan, Spool]:
@@ -142,7 +136,7 @@ class _Door:
         plans = Plans(
             self._services.store, self._asked.account_id, ENDPOINTS[endpoint], self._defaults
         )
-        spool = read_lines(self._lines(), endpoint, plans)
+        spool = read_lines(self._lines(), endpoint, plans, is_sealed=self._is_sealed)
         self._models = plans.models
         return plans.plan, spool
 

@@ -10,6 +10,7 @@ from app.domain.plan import Plan
 from app.pipeline.lines import JOBS_MAX, LINE_BYTES_MAX, RawLine, Spool, check_custom_id
 from app.pipeline.openai.asked import Raws
 from app.pipeline.openai.plans import Plans
+from app.vault.spool import SealedSpool
 
 #: More are not listed: whoever has as many has one kind of fault.
 ERRORS_MAX = 100
@@ -50,13 +51,16 @@ class _FaultError(Exception):
 _DECODER = msgspec.json.Decoder(_Line)
 
 
-def read_lines(lines: Iterable[RawLine], endpoint: str, plans: Plans) -> Spool:
-    """Check every line, and keep what is to be stored.
+def read_lines(
+    lines: Iterable[RawLine], endpoint: str, plans: Plans, *, is_sealed: bool = False
+) -> Spool:
+    """Check every line, and keep what is to be stored, sealed where it touches the disk if told.
 
     Raises:
         LinesRefusedError: one or more are wrong, or there is none.
     """
-    spool, seen, errors = Spool(), dict[str, str](), list[LineError]()
+    spool = Spool(SealedSpool()) if is_sealed else Spool()
+    seen, errors = dict[str, str](), list[LineError]()
     try:
         try:
             for line in lines:
@@ -110,8 +114,8 @@ def _take(spool: Spool, seen: dict[str, str], line: RawLine, where: tuple[str, P
         code = "duplicate_custom_id" if "already used" in error.message else "invalid_custom_id"
         raise _FaultError(code, error.message, "custom_id") from None
     try:
-        number, prompt = plans.read(read.body)
-        spool.add(read.custom_id, prompt, number)
+        number, prompt, tokens_max = plans.read(read.body)
+        spool.add(read.custom_id, prompt, number, tokens_max)
     except InvalidRequestError as error:
         param = "body" if error.param is None else f"body.{error.param}"
         raise _FaultError("invalid_request", f"body.{error.message}", param) from None
@@ -144,10 +148,10 @@ def read_one(body: Raws, plans: Plans) -> tuple[Plan, Spool]:
     Raises:
         InvalidRequestError: something of it is wrong.
     """
-    number, prompt = plans.read(body)
+    number, prompt, tokens_max = plans.read(body)
     spool = Spool()
     try:
-        spool.add("request", prompt, number)
+        spool.add("request", prompt, number, tokens_max)
     except BaseException as error:
         spool.close()
         if isinstance(error, ValueError):

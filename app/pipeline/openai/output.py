@@ -1,31 +1,42 @@
 """The output and error files of a batch: written once, under names that were decided before."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from app.db import Tx
-from app.files import CHUNK_BYTES, Files, Stored
+from app.files import CHUNK_BYTES, Files
 from app.models import Batch, InputFile, OpenAIBatch
 from app.pipeline.services import Services
 from app.reports.openai_output import output_pages
+from app.vault.cipher import Cipher
+from app.vault.sealed_files import seal_file
+from app.vault.spool import SealedSpool
+from app.vault.texts import cipher_of_outputs
 
 _BYTES_MAX = 1 << 42
-#: What of the error lines is kept in memory; the rest goes to a temporary file.
-_SPOOL_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One file: what it is called, its bytes as they are read, and the hash of what is stored."""
+
+    name: str
+    size: int
+    sha256: str
 
 
 @dataclass(slots=True)
 class Outputs:
     """What was written for a batch: each of its files, by its id, and what they come to."""
 
-    files: dict[str, tuple[str, Stored]] = field(default_factory=dict)
+    files: dict[str, Output] = field(default_factory=dict)
     completed: int = 0
     failed: int = 0
     tokens: Counter[str] = field(default_factory=Counter)
@@ -49,28 +60,30 @@ class Outputs:
 def write_outputs(services: Services, batch_id: str) -> Outputs | None:
     """Write the files of a batch none of whose jobs changes any more; None where it has none.
 
-    Safe to do twice, even at once: the same bytes under the same names. Nobody sees a file
-    before `register_outputs`.
+    Safe to do twice, even at once: the same lines under the same names. Nobody sees a file
+    before `register_outputs`. Where the batch's texts are sealed, so are its files.
 
     Raises:
         UnavailableError: the storage is full or away.
     """
     with services.store.read() as session:
         row = session.get(OpenAIBatch, batch_id)
-    if row is None or row.errors is not None:
-        return None
+        if row is None or row.errors is not None:
+            return None
+        cipher = cipher_of_outputs(session, services.vault, session.get_one(Batch, batch_id))
     files, made = Files(services.settings.files_base_url), Outputs()
-    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as errors:
+    with closing(SealedSpool()) as errors:
         lines = _output(services, row, made, errors)
-        _put(files, made, row.output_file_id, f"{batch_id}_output.jsonl", lines)
+        output = _Written(f"{batch_id}_output.jsonl", lines)
+        output.put(files, made, row.output_file_id, cipher)
         errors.seek(0)
-        chunks = iter(lambda: errors.read(CHUNK_BYTES), b"")
-        _put(files, made, row.error_file_id, f"{batch_id}_error.jsonl", chunks)
+        lines = iter(lambda: errors.read(CHUNK_BYTES), b"")
+        _Written(f"{batch_id}_error.jsonl", lines).put(files, made, row.error_file_id, cipher)
     return made
 
 
 def _output(
-    services: Services, row: OpenAIBatch, made: Outputs, errors: IO[bytes]
+    services: Services, row: OpenAIBatch, made: Outputs, errors: SealedSpool
 ) -> Iterator[bytes]:
     """The lines of the output file; those of the other are put aside on the way."""
     for page in output_pages(services.store, row.batch_id, row.endpoint):
@@ -83,12 +96,29 @@ def _output(
             yield page.output
 
 
-def _put(files: Files, made: Outputs, file_id: str, name: str, chunks: Iterator[bytes]) -> None:
-    """Write a file, unless it would be empty."""
-    first = next(chunks, None)
-    if first is not None:
-        stored = files.put(file_id, chain([first], chunks), bytes_max=_BYTES_MAX)
-        made.files[file_id] = (name, stored)
+@dataclass(slots=True)
+class _Written:
+    """A file as it is written, whose bytes are counted before they are sealed."""
+
+    name: str
+    lines: Iterator[bytes]
+    size: int = 0
+
+    def put(self, files: Files, made: Outputs, file_id: str, cipher: Cipher | None) -> None:
+        """Write it, unless it would be empty."""
+        first = next(self.lines, None)
+        if first is None:
+            return
+        content = self._counted(chain([first], self.lines))
+        if cipher is not None:
+            content = seal_file(cipher, file_id, content)
+        stored = files.put(file_id, content, bytes_max=_BYTES_MAX)
+        made.files[file_id] = Output(self.name, self.size, stored.sha256)
+
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.size += len(chunk)
+            yield chunk
 
 
 def register_outputs(tx: Tx, batch: Batch, outputs: Outputs) -> None:
@@ -96,15 +126,17 @@ def register_outputs(tx: Tx, batch: Batch, outputs: Outputs) -> None:
     row = tx.get_one(OpenAIBatch, batch.id)
     assert batch.closed_at is not None  # noqa: S101 - the caller has closed it
     kept = None if row.output_kept_s is None else timedelta(seconds=row.output_kept_s)
-    for file_id, (name, stored) in outputs.files.items():
+    for file_id, output in outputs.files.items():
         tx.add(
             InputFile(
                 id=file_id,
                 account_id=batch.account_id,
-                filename=name,
-                bytes=stored.bytes,
-                sha256=stored.sha256,
+                filename=output.name,
+                bytes=output.size,
+                sha256=output.sha256,
                 purpose="batch_output",
+                seal=batch.seal,
+                batch_id=batch.id,
                 created_at=batch.closed_at,
                 expires_at=None if kept is None else batch.closed_at + kept,
             )

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from app.billing.bound import input_tokens_max
+from app.billing.bound import input_tokens_max, schema_tokens_max
 from app.db import Store
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
-from app.domain.prompt import Params, Prompt, Variant
+from app.domain.prompt import Params, Prompt, Variant, is_plain
 from app.pipeline.account_plan import account_plan
 from app.pipeline.context import Windows, windows_of
 from app.pipeline.lanes import require_lanes, variants_of
@@ -38,10 +38,18 @@ class _Planned:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a line's body stands for, but for its texts."""
+    """What a line's body stands for, but for its texts.
+
+    Attributes:
+        planned: the plan that it follows.
+        params: its parameters; unset where it has none.
+        tokens: what these add to the bound on the tokens of its texts.
+        reference: what judges are shown.
+    """
 
     planned: _Planned
-    params: Params
+    params: Params | msgspec.UnsetType
+    tokens: int
     reference: str | None
 
 
@@ -61,7 +69,7 @@ class Plans:
         self._endpoint = endpoint
         self._defaults = of_line(defaults)
         self._planned: dict[bytes, _Planned] = {}
-        self._settled: dict[tuple[bytes, ...], Settled] = {}
+        self._settled: dict[tuple[object, ...], Settled] = {}
 
     @property
     def plan(self) -> Plan:
@@ -76,34 +84,33 @@ class Plans:
             str(one.ref) for planned in self._planned.values() for one in _contestants(planned.plan)
         }
 
-    def read(self, body: Raws) -> tuple[int, Prompt]:
-        """The plan's number, and the prompt, of a line's body.
+    def read(self, body: Raws) -> tuple[int, Prompt, int]:
+        """The plan's number, the prompt, and the bound on its tokens, of a line's body.
 
         Raises:
             InvalidRequestError: something of it is wrong; `param` is relative to the body.
         """
-        texts = self._endpoint.texts
-        key = tuple(
-            part
-            for name, raw in body.items()
-            if name not in texts
-            for part in (name.encode(), bytes(raw))
-        )
+        rest = dict(body)
+        for name in self._endpoint.texts:
+            rest.pop(name, None)
+        key = (*rest, *map(bytes, rest.values()))
         settled = self._settled.get(key)
         if settled is None:
-            settled = self._settle({n: raw for n, raw in body.items() if n not in texts})
+            settled = self._settle(rest)
             if len(self._settled) >= _KEPT:
                 self._settled.clear()
             self._settled[key] = settled
         messages = self._endpoint.messages(body)
         planned = settled.planned
-        if any(not isinstance(message.content, str) for message in messages):
-            planned.check_prompt(messages)
-        if input_tokens_max(messages) > planned.windows.smallest:
+        for message in messages:
+            if not is_plain(message):
+                planned.check_prompt(messages)
+                break
+        tokens_max = input_tokens_max(messages)
+        if tokens_max > planned.windows.smallest:
             planned.windows.check(messages, self._endpoint.texts[0])
-        params = settled.params
-        own = msgspec.UNSET if params == _NO_PARAMS else params
-        return planned.number, Prompt(messages, settled.reference, own)
+        prompt = Prompt(messages, settled.reference, settled.params)
+        return planned.number, prompt, tokens_max + settled.tokens
 
     def _settle(self, rest: Raws) -> Settled:
         given = {name: msgspec.json.decode(raw) for name, raw in rest.items()}
@@ -121,7 +128,8 @@ class Plans:
             _check_params(variant, params)
         if not isinstance(reference, str | None):
             raise InvalidRequestError(f"{FIELD}.reference: should be a text", param=FIELD)
-        return Settled(planned, params, reference)
+        own = msgspec.UNSET if params == _NO_PARAMS else params
+        return Settled(planned, own, schema_tokens_max(params), reference)
 
     def _plan(self, model: Any, beyond: Fields) -> _Planned:
         key = msgspec.json.encode((None if "models" in beyond else model, beyond))

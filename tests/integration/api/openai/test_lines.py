@@ -44,7 +44,13 @@ def test_a_wholly_wrong_file_is_a_batch_that_failed(api: Api, client: openai.Ope
         {"custom_id": "h", "method": "GET", "url": "/v1/chat/completions", "body": {}},
         {"method": "POST"},
         line("i", model="simulated/gold", overnight={"mode": "dance"}),
-        line("j", messages=[{"role": "tool", "content": "x", "tool_call_id": "1"}]),
+        line(
+            "j",
+            messages=[
+                {"role": "user", "content": "x"},
+                {"role": "tool", "content": "x", "tool_call_id": "1"},
+            ],
+        ),
     )
     assert (batch.status, batch.request_counts, batch.output_file_id) == ("failed", None, None)
     assert batch.failed_at
@@ -60,7 +66,7 @@ def test_a_wholly_wrong_file_is_a_batch_that_failed(api: Api, client: openai.Ope
         (10, "invalid_method", "method"),
         (11, "invalid_request", None),
         (12, "invalid_request", "body.overnight.mode"),
-        (13, "invalid_request", "body.messages[0]"),
+        (13, "invalid_request", "body.messages[1]"),
     ]
     assert client.batches.retrieve(batch.id) == batch
     api.engine.drain()

@@ -220,3 +220,30 @@ def test_a_body_that_is_no_json_is_a_400(api: Api) -> None:
         answer: httpx2.Response = api.post("/openai/v1/chat/completions", content=content)
         assert answer.status_code == 400, answer.text
         assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+
+
+@on_sqlite
+@pytest.mark.usefixtures("at_work")
+def test_what_tools_answered_is_taken_at_both_doors(client: openai.OpenAI) -> None:
+    function: Any = {"name": "weather", "arguments": "{}"}
+    called: Any = {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "c1", "type": "function", "function": function}
+    ]}  # fmt: skip
+    answered: Any = {"role": "tool", "tool_call_id": "c1", "content": "3 °C"}
+    chat = client.chat.completions.create(
+        model="simulated/gold", messages=[*ASKED, called, answered]
+    )
+    assert chat.choices[0].message.content
+    told = client.responses.create(
+        model="simulated/gold",
+        input=[
+            {"role": "user", "content": "Why?"},
+            {"type": "function_call", "call_id": "c1", **function},
+            {"type": "function_call", "call_id": "c2", **function},
+            {"type": "function_call_output", "call_id": "c1", "output": "3 °C"},
+            {"type": "function_call_output", "call_id": "c2", "output": "4 °C"},
+        ],
+    )
+    assert told.output_text
+    with pytest.raises(openai.BadRequestError, match=r"messages\[1\].*answers no call"):
+        client.chat.completions.create(model="simulated/gold", messages=[*ASKED, answered])
