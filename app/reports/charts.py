@@ -64,7 +64,8 @@ def _draw(title: str, values: Sequence[_Spec], layers: Sequence[_Spec]) -> list[
 
 def _image(values: Sequence[_Spec], layers: Sequence[_Spec], colours: Mapping[str, str]) -> str:
     try:
-        import vl_convert  # noqa: PLC0415 - an extra: large, and not everybody's
+        import altair as alt  # noqa: PLC0415 - an extra: large, and not everybody's
+        import vl_convert  # noqa: PLC0415 - the same
     except ImportError:
         raise InvalidRequestError(
             "format: html needs the extra `report` where the API runs "
@@ -73,7 +74,6 @@ def _image(values: Sequence[_Spec], layers: Sequence[_Spec], colours: Mapping[st
         ) from None
     rows = len({value["label"] for value in values})
     spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": _WIDTH,
         "height": _HEIGHT if any("cost" in value for value in values) else _ROW * rows + 12,
         "background": "transparent",
@@ -81,7 +81,10 @@ def _image(values: Sequence[_Spec], layers: Sequence[_Spec], colours: Mapping[st
         "layer": [_coloured(layer, colours) for layer in layers],
         "config": _config(colours),
     }
-    svg: str = vl_convert.vegalite_to_svg(spec)
+    # What is no Vega-Lite fails here, by the schema, and not as a chart with something missing.
+    chart = alt.LayerChart.from_dict(spec)
+    version = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
+    svg: str = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=version)
     return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
 
 
