@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.billing.pricing import ListedPrice, register_listed
 from app.db import Store
+from app.domain.structs import ready_structs
 from app.providers import registry, simulated
 from app.queue import BrokerQueue, Queue, make_broker
 from app.settings import Settings
@@ -22,8 +23,9 @@ class Services:
     vault: Vault
 
     def __post_init__(self) -> None:
-        """Let whoever reads or writes texts find the vault."""
+        """Let whoever reads or writes texts find the vault, and threads decode what they read."""
         self.store.info[VAULT] = self.vault
+        ready_structs()
 
 
 def build_services(settings: Settings, *, hot: bool = False) -> Services:
