@@ -15,6 +15,8 @@ from tests.fakes.windows import Limits
 from tests.servers import PostgresServer, ValkeyServer
 from tests.torture.limited import LimitedProvider
 
+#: What is measured are shares of minutes, of workers that have the machine to themselves.
+pytestmark = pytest.mark.long
 RPM = 600
 #: How long it is measured, after they have settled.
 SECONDS = 150.0
