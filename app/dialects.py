@@ -114,11 +114,8 @@ def insert_into_sqlite(
     """Insert rows of so many columns, many to a statement, which begins with `head`."""
     ready = sqlite_rows(rows)
     while chunk := list(islice(ready, _ROWS_AT_ONCE[0])):
-        at = 0
-        for count in _at_once(len(chunk)):
-            values = [value for row in chunk[at : at + count] for value in row]
+        for count, values in _at_once(chunk):
             driver.execute(_many(head, width, count), values)
-            at += count
 
 
 def change_on_sqlite(
@@ -128,20 +125,19 @@ def change_on_sqlite(
 
     Values that are bound are several times as fast as the same in JSON.
     """
-    before, at = driver.total_changes, 0
-    for count in _at_once(len(rows)):
-        values = [value for row in rows[at : at + count] for value in row]
+    before = driver.total_changes
+    for count, values in _at_once(rows):
         driver.execute(_given(statement, len(rows[0]), count), values)
-        at += count
     return driver.total_changes - before
 
 
-def _at_once(left: int) -> Iterator[int]:
-    """How many rows each statement takes."""
+def _at_once(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, list[Any]]]:
+    """How many rows each statement takes, and their values."""
+    at = 0
     for count in _ROWS_AT_ONCE:
-        while left >= count:
-            yield count
-            left -= count
+        while len(rows) - at >= count:
+            yield count, [value for row in rows[at : at + count] for value in row]
+            at += count
 
 
 @lru_cache(maxsize=64)
