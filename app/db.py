@@ -15,10 +15,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Session, SQLModel
 
-from app.dialects import FairLock, insert_into_sqlite, render
+from app.dialects import insert_into_sqlite, render
 from app.domain.commits import Commit, CrashPoint
 from app.domain.errors import UnavailableError
 from app.sessions import Reader, Tx, db_now
+from app.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,9 @@ _HOT_OPTIONS = " ".join(
     )
 )
 
+#: How many connections SQLite's pool keeps, and may have beside: readers, and one writer.
+_SQLITE_POOL = {"pool_size": 5, "max_overflow": 10}
+_CONNECTION_WAIT_S = 30
 
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -77,13 +81,17 @@ class Store:
         #: What every session has in its `info`.
         self.info: dict[Any, Any] = {}
         # SQLite has one writer; waiting for it here is fair, and costs no polling.
-        self._write_lock = FairLock() if self.is_sqlite else nullcontext()
+        self._write_turns = Turns() if self.is_sqlite else nullcontext()
+        places = sum(_SQLITE_POOL.values()) if self.is_sqlite else pool_size
+        self._turns = Turns(places, wait_s=_CONNECTION_WAIT_S)
 
     def _sqlite_engine(self) -> sa.Engine:
         if self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(
             self.url,
+            **_SQLITE_POOL,
+            pool_timeout=_CONNECTION_WAIT_S,
             connect_args={"timeout": 30, "check_same_thread": False, "cached_statements": 256},
         )
         sa.event.listen(engine, "connect", _prepare_sqlite)
@@ -96,7 +104,7 @@ class Store:
             self.url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=_CONNECTION_WAIT_S,
             connect_args={
                 "connect_timeout": 5,
                 "options": options,
@@ -125,7 +133,8 @@ class Store:
         """
         with (
             self._translated(),
-            self._write_lock,
+            self._write_turns,
+            self._turns,
             self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
             connection.begin(),
             Tx(bind=connection, expire_on_commit=False, info=self.info) as tx,
@@ -147,6 +156,7 @@ class Store:
         """A session for reading: one snapshot on SQLite, the latest commits on PostgreSQL."""
         with (
             self._translated(),
+            self._turns,
             self.engine.connect() as connection,
             Reader(bind=connection, expire_on_commit=False, info=self.info) as session,
         ):
@@ -199,7 +209,7 @@ class Store:
         """
         if not self.is_sqlite:
             return False
-        with self._write_lock, self.engine.connect() as connection:
+        with self._write_turns, self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             is_busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not is_busy

@@ -14,8 +14,6 @@ differ:
 
 import re
 import sqlite3
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -168,31 +166,3 @@ def sqlite_rows(rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         for n in moments:
             changed[n] = sqlite_time(changed[n])
         yield changed
-
-
-class FairLock:
-    """A lock that is handed on in the order it was asked for; Python's own is not."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-        self._held = False
-
-    def __enter__(self) -> None:
-        """Wait for every earlier one."""
-        with self._guard:
-            if not self._held:
-                self._held = True
-                return
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
-        turn.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        """Hand it on."""
-        with self._guard:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._held = False
