@@ -128,6 +128,7 @@ def _dying_with_us(death_signal: signal.Signals) -> Callable[[], None] | None:
 
     def prepare() -> None:
         set_option(_PR_SET_PDEATHSIG, int(death_signal))
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background ignores it
         if os.getppid() != parent:  # it died before the option was set
             os._exit(1)
 
