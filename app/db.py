@@ -104,6 +104,7 @@ class Store:
             self.url,
             pool_size=pool_size,
             max_overflow=0,
+            pool_use_lifo=True,  # the fewest connections, which have most of it prepared
             pool_timeout=_CONNECTION_WAIT_S,
             connect_args={
                 "connect_timeout": 5,
@@ -161,6 +162,10 @@ class Store:
             Reader(bind=connection, expire_on_commit=False, info=self.info) as session,
         ):
             yield session
+            # There is nothing to write; but after a ROLLBACK psycopg forgets every statement that
+            # this connection has prepared, and hot ones would be planned anew each time.
+            session.expunge_all()
+            session.commit()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
