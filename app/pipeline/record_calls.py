@@ -9,9 +9,9 @@ from app.models import StoredCompletion, UsageRow
 from app.pipeline.record_rows import COMPLETION_COLUMNS, USAGE_COLUMNS, Rows
 
 #: Whether this worker still has a call. An opaque CASE: with fresh statistics the planner believes
-#: that no row is 'sending', and would begin with them.
-HOLDS = """call.epoch = d.epoch AND call.worker_id = d.worker_id
-    AND CASE WHEN call.state = 'sending' THEN 1 ELSE 0 END = 1"""
+#: that no row is 'sending', or any worker's, and would look through all of those for each.
+HOLDS = """call.epoch = d.epoch
+    AND CASE WHEN call.state = 'sending' AND call.worker_id = d.worker_id THEN 1 ELSE 0 END = 1"""
 _CHANGE = """
 UPDATE call SET state = c.state, worker_id = NULL,
   attempts = attempts + c.failed, unknowns = unknowns + c.unknown,
@@ -44,16 +44,16 @@ WHERE {_OF_CALL}
 _COMPLETIONS = ", ".join(COMPLETION_COLUMNS)
 _USAGE = ", ".join(USAGE_COLUMNS)
 #: All of it but texts in one statement, from one value: there every statement has a price of its
-#: own. The columns of `completion` and `usage` are NULL for what has no answer.
+#: own. The fence hands on what it let through: joined to it again, every row would be held
+#: against every other. The columns of `completion` and `usage` are NULL for what has no answer.
 _AT_ONCE = f"""
 WITH d AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS d(
     id text, epoch int, worker_id text, state text, closes int, delay_ms bigint, failed int,
     unknown int, crashed int, wait_reason text, waiting int, reason text, message text,
     attempt_state text, attempt_message text, status_code int, request_id text, latency_ms int,
-    cost bigint, finish_reason text, model_returned text, flags text,
-    account_id text, batch_id text, lane_id text, provider text, model text, label text, role text,
-    billed text, input_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
+    cost bigint, finish_reason text, model_returned text, flags text, provider text, billed text,
+    input_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
     output_tokens bigint, reasoning_tokens bigint, estimated boolean, cost_nanos bigint,
     price_version text, raw text)
 ),
@@ -62,22 +62,25 @@ c AS MATERIALIZED (
   WHERE {HOLDS}
   ORDER BY call.id FOR NO KEY UPDATE OF call
 ),
-fence AS ({_CHANGE} RETURNING call.id),
+fence AS (
+  {_CHANGE}
+  RETURNING c.*, call.account_id, call.batch_id, call.lane_id, call.model, call.label, call.role
+),
 closed AS (
   UPDATE attempt SET state = d.attempt_state, message = d.attempt_message, {_END}
-  FROM d WHERE {_OF_CALL}
+  FROM fence d WHERE {_OF_CALL}
 ),
 answered AS (
   INSERT INTO completion ({_COMPLETIONS})
-  SELECT d.id, epoch, finish_reason, model_returned, latency_ms, flags, {{now}}
-  FROM fence JOIN d ON d.id = fence.id WHERE finish_reason IS NOT NULL
+  SELECT id, epoch, finish_reason, model_returned, latency_ms, flags, {{now}}
+  FROM fence WHERE finish_reason IS NOT NULL
 ),
 used AS (
   INSERT INTO usage ({_USAGE})
-  SELECT d.id, account_id, batch_id, lane_id, provider, model, label, role, billed, input_tokens,
+  SELECT id, account_id, batch_id, lane_id, provider, model, label, role, billed, input_tokens,
     cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, estimated, cost_nanos,
     price_version, latency_ms, raw, {{now}}
-  FROM fence JOIN d ON d.id = fence.id WHERE finish_reason IS NOT NULL
+  FROM fence WHERE finish_reason IS NOT NULL
 )
 SELECT COUNT(*) FROM fence
 """  # noqa: S608 - our own words

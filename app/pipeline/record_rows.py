@@ -15,6 +15,7 @@ from app.domain.states import Billed, CallState, JobState
 from app.modes.registry import mode_for
 from app.pipeline.facts import Facts
 from app.pipeline.outcomes import Finished, usage_snapshot
+from app.pipeline.record_whole import whole_row
 from app.vault.texts import PLAIN, Texts
 
 COMPLETION_COLUMNS = (
@@ -79,7 +80,7 @@ class Rows:
 
     def whole(self) -> str:
         """All of it but texts, an object for each attempt."""
-        return encode([_whole_row(*one) for one in self._with_texts()])
+        return encode([whole_row(*one) for one in self._with_texts()])
 
     def held(self) -> str:
         """What tells whether their worker still has the calls."""
@@ -181,16 +182,6 @@ def _attempt_row(one: Finished, texts: Texts) -> dict[str, Any]:
         "latency_ms": one.latency_ms,
         "cost": one.paid_nanos,
     }
-
-
-def _whole_row(one: Finished, texts: Texts) -> dict[str, Any]:
-    attempt = _attempt_row(one, texts)
-    named = {"attempt_state": attempt["state"], "attempt_message": attempt["message"]}
-    row = attempt | named | _fence_row(one, texts)
-    if one.completion is not None:
-        row.update(zip(COMPLETION_COLUMNS[2:], _completion_row(one, None)[2:-1], strict=False))
-        row.update(zip(USAGE_COLUMNS[1:], _usage_row(one, None)[1:-1], strict=False))
-    return row
 
 
 def _completion_row(one: Finished, now: Any) -> tuple[Any, ...]:
