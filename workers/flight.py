@@ -149,6 +149,15 @@ class Flight:
         """Tell breaker, governor and lane what this attempt showed; whether the breaker learnt."""
         call = prepared.call
         self._count(prepared, finished)
+        if error is None:
+            await self._breaker.succeeded(call.lane_id, call.model)
+            return True
+        return await self._learn_failure(prepared, finished, error)
+
+    async def _learn_failure(
+        self, prepared: Prepared, finished: Finished, error: ProviderError
+    ) -> bool:
+        call = prepared.call
         former = self._governor.has_other_key(call.lane_id, prepared.provider_key_id or "")
         match error:
             case ProviderRateLimitedError() if former:
@@ -170,7 +179,7 @@ class Flight:
                 await self._breaker.failed(call.lane_id, call.model)
             case ProviderRefusedError(status_code=None):
                 return False  # our own doing: nobody was asked
-            case None | ProviderRefusedError():
+            case ProviderRefusedError():
                 await self._breaker.succeeded(call.lane_id, call.model)
             case _:
                 await self._breaker.failed(call.lane_id, call.model)

@@ -6,7 +6,7 @@ server has no known price.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from app.billing.catalogue import find_model, price_at
@@ -47,10 +47,10 @@ def price_of(provider: str, model: str, at: datetime | None = None) -> Price | N
     listed = _listed.get(provider)
     if listed is not None:
         return listed.get(model) or _defaults.get(provider)
-    return _price_at((at or utc_now()).replace(second=0, microsecond=0), provider, model)
+    return _price_at(int((at or utc_now()).timestamp()) // 60, provider, model)
 
 
 @lru_cache(maxsize=4096)
-def _price_at(minute: datetime, provider: str, model: str) -> Price | None:
+def _price_at(minute: int, provider: str, model: str) -> Price | None:
     found = find_model(provider, model)
-    return None if found is None else price_at(found, minute)
+    return None if found is None else price_at(found, datetime.fromtimestamp(minute * 60, UTC))

@@ -1,27 +1,37 @@
 """What goes over HTTP and what comes back, as plain values, and who carries it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+from typing_extensions import override
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+class Request(msgspec.Struct, frozen=True):
     """One HTTP request. Its headers may hold a key, so neither they nor the body are shown."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @override
+    def __repr__(self) -> str:
+        """Where it goes."""
+        return f"Request(method={self.method!r}, url={self.url!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """One whole HTTP answer: header names in lower case, the body decoded."""
 
     status_code: int
     headers: Mapping[str, str]
-    body: bytes = field(repr=False)
+    body: bytes
+
+    @override
+    def __repr__(self) -> str:
+        """Without its body."""
+        return f"Response(status_code={self.status_code}, headers={self.headers!r})"
 
 
 class Sender(Protocol):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
+import msgspec
+
 from app.domain.clock import utc_now
 from app.domain.completion import Completion
 from app.domain.errors import ProviderError
@@ -45,8 +47,7 @@ class Credential:
     secret: Secret | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CallInput:
+class CallInput(msgspec.Struct, frozen=True):
     """One attempt of one call, as an adapter needs it.
 
     `max_tokens` is the bound that is really sent, where the engine set one; the parameters'

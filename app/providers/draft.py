@@ -1,7 +1,8 @@
 """From what a vendor's answer held to a completion that can be stored, the same for every vendor."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from app.domain.completion import Completion, FinishReason, Usage
 from app.domain.wire import Response
@@ -9,8 +10,7 @@ from app.providers.failures import REQUEST_ID_CHARS_MAX, request_id_of
 from app.providers.reading import NAME_CHARS_MAX, name_of, raw_json, sanitise
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(msgspec.Struct):
     """What an answer held.
 
     Attributes:

@@ -142,9 +142,7 @@ def adapter_for(provider: str) -> Adapter:
     Raises:
         InvalidRequestError: there is no such provider.
     """
-    if is_custom(provider) and is_known(provider):
-        return _custom_adapter(provider)
-    return _built_in(provider).adapter
+    return _custom_adapter(provider) if is_custom(provider) else _built_in(provider).adapter
 
 
 def sender_kind(provider: str, base_url: str | None, trusted: Trusted) -> SenderKind:
@@ -188,4 +186,4 @@ def _is_trusted(base_url: str, trusted: Trusted) -> bool:
 
 @lru_cache(maxsize=1024)
 def _custom_adapter(provider: str) -> Adapter:
-    return ChatCompletions(provider)
+    return ChatCompletions(provider) if is_known(provider) else _built_in(provider).adapter

@@ -43,6 +43,13 @@ _FLAVOURS = (
         (_names(_ANTHROPIC, "input-tokens"), _names(_ANTHROPIC, "output-tokens")),
     ),
 )
+#: Most answers have none of these, which is seen at once.
+_HEADERS = frozenset(
+    name
+    for flavour in _FLAVOURS
+    for names in (flavour.requests, *flavour.all_tokens, *flavour.some_tokens)
+    for name in names
+)
 _GO = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?!s))?"
     r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?"
@@ -53,6 +60,8 @@ _COUNT_CHARS_MAX = 18
 
 def limits_told(headers: Mapping[str, str]) -> ToldLimits | None:
     """The limits that an answer's headers tell; None if they tell none."""
+    if _HEADERS.isdisjoint(headers):
+        return None
     for names in _FLAVOURS:
         requests = _rate(headers, names.requests)
         tokens = _rates(headers, names.all_tokens) or _rates(headers, names.some_tokens)

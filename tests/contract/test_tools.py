@@ -1,7 +1,6 @@
 """A conversation in which tools were called, as each vendor's own client would send it."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -39,7 +38,7 @@ def turns(talk: list[Any]) -> Messages:
 
 
 def sent(speaker: Speaker, talk: list[Any]) -> Any:
-    call = replace(speaker.call(), messages=turns(talk))
+    call = msgspec.structs.replace(speaker.call(), messages=turns(talk))
     return json.loads(speaker.adapter.build(call, speaker.credential()).body or b"")
 
 

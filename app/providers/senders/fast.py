@@ -6,6 +6,7 @@ host is trusted as it is written.
 
 from datetime import timedelta
 from functools import lru_cache
+from typing import cast
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import (
@@ -101,10 +102,14 @@ def _span(seconds: float) -> timedelta:
 
 def _headers_of(answer: PyreqwestResponse) -> dict[str, str]:
     try:
-        return dict(answer.headers.items())
+        told = answer.headers.dict_multi_value()
     except ValueError:
         # A value that is not text: the answer is paid for, so it is read without that header.
         return {name: value for name in set(answer.headers) if (value := _text(answer, name))}
+    for name, values in told.items():
+        if not isinstance(values, str):
+            told[name] = values[-1]
+    return cast("dict[str, str]", told)
 
 
 def _text(answer: PyreqwestResponse, name: str) -> str | None:
