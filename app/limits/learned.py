@@ -4,7 +4,8 @@ Limits that are told are kept to. Where none is told, refusals say it: a refusal
 part of what went through in the last minute, and the calls in flight to a part of what they were.
 Both come back as CUBIC does it (RFC 9438): fast at first, slowly about the mark at which it was
 too much, then ever faster, so that a mark that was far too low is soon forgotten. Until the provider
-answers again, the lane tries with one call at a time, ever more rarely.
+answers again, the lane tries with one call at a time, ever more rarely: as long as it may be the end
+of a minute that it waits for, so often that little of the next one is lost.
 """
 
 from collections import deque
@@ -21,7 +22,12 @@ GROW_S = 90.0
 #: A refusal this old says nothing any more.
 FORGET_S = 3600.0
 BACKOFF_FIRST_S = 2.0
+BACKOFF_MINUTE_S = 15.0
 BACKOFF_MAX_S = 60.0
+#: So many refusals later more than a minute has passed.
+_MINUTE_STRIKES = 8
+#: What is refused for longer than so many refusals, a quarter of a minute, has a limit by the minute.
+_LASTING_STRIKES = 3
 #: The time over which a rate is measured, and the steps in which it is counted.
 MEASURE_S = 60.0
 STEP_S = 5.0
@@ -35,10 +41,14 @@ _WINDOW_MAX_S = 54.0
 
 
 class Rate(NamedTuple):
-    """So many a minute; in the first minute of a lane, by what there was of it."""
+    """So many a minute; in the first minute of a lane, by what there was of it.
+
+    `so_far` is how many there were in that minute, however much of it has passed.
+    """
 
     per_minute: float
     is_first: bool
+    so_far: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +100,14 @@ class Learned:
             again = replace(again, in_flight=self.places(now) or float(max(held, 1)))
         if not refusal.is_rate:
             return again
-        # While the first minute lasts, what was taken in it is spread over an ever longer time.
+        # While the first minute lasts, what was taken in it is spread over an ever longer time, and
+        # over all of it once it is clear that no more is taken in it.
         mark = self.rate if self.strikes else self.found(now)
         if (self.strikes and not measured.is_first) or not measured.per_minute:
             return replace(again, rate=self.rate, rate_at=now)
-        rate = measured.per_minute if mark is None else min(mark, measured.per_minute)
+        lasts = self.strikes >= _LASTING_STRIKES
+        rate = measured.so_far if lasts else measured.per_minute
+        rate = rate if mark is None else min(mark, rate)
         return replace(again, rate=rate, rate_at=now)
 
     def heard(self, began: float) -> "Learned":
@@ -163,7 +176,8 @@ def backoff_s(strikes: int, jitter: float) -> float:
         strikes: refusals since the last answer, from 1 on.
         jitter: between 0 and 1.
     """
-    whole = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(max(strikes - 1, 0), 16))
+    longest = BACKOFF_MINUTE_S if strikes <= _MINUTE_STRIKES else BACKOFF_MAX_S
+    whole = min(longest, BACKOFF_FIRST_S * 2.0 ** min(max(strikes - 1, 0), 16))
     return float(whole * (0.75 + 0.25 * jitter))
 
 
@@ -216,4 +230,5 @@ class Measured:
     def rate(self, lane_id: str, now: float, workers: int) -> "Rate":
         """How many a minute that is, of so many workers that do the same."""
         age_s = self.age_s(lane_id, now)
-        return Rate(self.total(lane_id, now) * workers * MEASURE_S / age_s, age_s < MEASURE_S)
+        so_far = self.total(lane_id, now) * workers
+        return Rate(so_far * MEASURE_S / age_s, age_s < MEASURE_S, so_far)

@@ -128,7 +128,7 @@ local function per_minute(done)
     end
   end
   local age = math.min(minute_ms, math.max(1000, now - since))
-  return total * minute_ms / age, age < minute_ms
+  return total * minute_ms / age, age < minute_ms, total
 end
 """
 #: As `Learned.struck` and `Learned.heard` do it.
@@ -145,7 +145,8 @@ if now - ago > tonumber(redis.call('HGET', key, 'cut_at') or '-1') then
   local strikes = 1
   if is_rate then strikes = redis.call('HINCRBY', key, 'strikes', 1) end
   if strikes == 1 then redis.call('HSET', key, 'in_flight', in_flight) end
-  local rate, is_first = per_minute(done)
+  local rate, is_first, so_far = per_minute(done)
+  if strikes > 3 then rate = so_far end
   if is_rate and rate > 0 and (strikes == 1 or is_first) then
     local mark = found
     if strikes > 1 then mark = tonumber(redis.call('HGET', key, 'rate') or '-1') end

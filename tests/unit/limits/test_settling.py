@@ -23,6 +23,8 @@ LANE = LaneLimits("lane_a")
 RPM = 120
 TOKENS = 500
 LATENCY_S = 1.0
+#: How soon a refusal comes, and an answer of a quick provider.
+SHORT_S = 0.1
 #: Calls a worker keeps in flight if nothing stops it.
 SLOTS = 32
 
@@ -30,8 +32,15 @@ SLOTS = 32
 class Night:
     """Workers that send whatever they may, by a clock that is moved from event to event."""
 
-    def __init__(self, limits: Limits, governors: list[Limiter], clock: FakeClock) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        governors: list[Limiter],
+        clock: FakeClock,
+        latency_s: float = LATENCY_S,
+    ) -> None:
         self._limits, self._governors, self._clock = limits, governors, clock
+        self._latency_s = latency_s
         self._began = clock.now_s
         self._events: list[tuple[float, int, object]] = []
         self._order = itertools.count()
@@ -69,7 +78,7 @@ class Night:
             for _ in range(grant.granted):
                 taken, headers = self._limits.ask(self._clock.now_s - self._began, tokens)
                 (self.taken if taken else self.refused).append(self._clock.now_s - self._began)
-                took_s = LATENCY_S if taken else 0.1
+                took_s = self._latency_s if taken else SHORT_S
                 self._at(took_s, ("land", worker, taken, headers))
         self._at(wait_s, ("turn", worker))
 
@@ -81,9 +90,9 @@ class Night:
         if (told := limits_told(headers)) is not None:
             governor.told(lane_id, told)
         if taken:
-            governor.answered(lane_id, LATENCY_S)
+            governor.answered(lane_id, self._latency_s)
         else:
-            await governor.refused(lane_id, Refusal(wait_told(headers), 0.1))
+            await governor.refused(lane_id, Refusal(wait_told(headers), SHORT_S))
         await governor.finished(lane_id)
 
     def shares(self, limit: float, after_s: float = 60.0) -> tuple[float, float]:
@@ -148,6 +157,18 @@ async def test_without_a_word_about_limits_it_settles_below_them(
     refused, used = night.shares(RPM, after_s=120)
     assert refused <= 0.05
     assert used >= 0.80
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.3, 0.6, 0.9])
+async def test_a_whole_minute_that_goes_out_at_once_is_no_measure_of_the_next(
+    jitter: float, clock: FakeClock
+) -> None:
+    alone: list[Limiter] = [LocalGovernor(clock=clock, jitter=lambda: jitter)]
+    night = Night(Limits("last_minute", RPM, flavour="none"), alone, clock, SHORT_S)
+    await night.run(4.5)
+    refused, used = night.shares(RPM, after_s=120)
+    assert refused <= 0.05
+    assert used >= 0.85
 
 
 async def test_four_workers_keep_and_use_together_what_is_told(
