@@ -76,6 +76,9 @@ class Pump:
         self._waits = Waits(services, self._claims)
         self._entries: dict[Key, Entry] = {}
         self._not_before: dict[Key, float] = {}
+        # Where the next claim of an entry begins. What is queued again has an earlier place, and is
+        # looked for as soon as a hint says so, or at the next poll.
+        self._marks: dict[Key, int] = {}
         self._turns = Turns()
         self._trials: set[tuple[str, str]] = set()
         self._woken = asyncio.Event()
@@ -174,6 +177,7 @@ class Pump:
             return
         self._read_at = now
         self._woken.clear()
+        self._marks.clear()
         entries = await self._loop.run_in_executor(self._claims, due_backlog, self._services.store)
         self._entries = {entry.key: entry for entry in entries}
         lanes = {entry.lane_id: entry.key_id for entry in entries}
@@ -235,9 +239,12 @@ class Pump:
         got = Claim(())
         try:
             self._claim_unsure = True
+            mark = self._marks.get(entry.key, 0)
+            of = (self._services, self._lease.worker_id, entry, grant.granted)
             got = await self._loop.run_in_executor(
-                self._claims, claim, self._services, self._lease.worker_id, entry, grant.granted
+                self._claims, partial(claim, *of, from_rank=mark)
             )
+            self._marks[entry.key] = got.mark
             self._claim_unsure = False
         finally:
             if len(got.calls) < grant.granted:

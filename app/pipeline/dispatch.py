@@ -18,10 +18,10 @@ from app.domain.states import EndReason, Role
 from app.models import Batch
 from app.pipeline.backlog import Entry
 from app.pipeline.outcomes import ClaimedCall
-from app.pipeline.prepare import Asks, Prepared, prepare
+from app.pipeline.prepare import Prepared, prepare
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
-from app.pipeline.take import WIDTH, take
+from app.pipeline.take import WIDTH, Taken, take
 
 _SENDING = """
 SELECT COUNT(*) FROM call
@@ -45,30 +45,57 @@ class Room(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim got; `short` says why it got fewer than were asked for."""
+    """What a claim got.
+
+    Attributes:
+        calls: the calls, by their rank.
+        short: why they are fewer than were asked for.
+        mark: the rank that the next claim may begin at.
+    """
 
     calls: Sequence[Prepared]
     short: Room | None = None
+    mark: int = 0
 
 
-def claim(services: Services, worker_id: str, entry: Entry, wanted: int) -> Claim:
-    """Claim up to `wanted` due calls of one entry, and reserve what they may cost."""
+def claim(
+    services: Services, worker_id: str, entry: Entry, wanted: int, *, from_rank: int = 0
+) -> Claim:
+    """Claim up to `wanted` due calls of one entry, and reserve what they may cost.
+
+    Args:
+        services: the store.
+        worker_id: who claims.
+        entry: of what.
+        wanted: how many at most.
+        from_rank: where to begin, to be quick: an earlier claim's mark. What is queued again goes
+            by its old rank, so a mark is to be kept for a moment only; where too little is found
+            behind it, what is before it is looked at, now or by the next claim.
+    """
     store = services.store
     # The first look-up of a vendor's price takes a while, which here stops no loop.
     price_of(entry.provider, entry.model)
     while True:
         try:
             with store.transaction(Commit.CLAIM) as tx:
-                calls, asks = _claim_in(tx, store, worker_id, entry, wanted)
+                calls, taken = _claim_in(tx, store, worker_id, entry, wanted, from_rank)
         except _NoRoomError as refusal:
-            if refusal.fits == 0:
+            if refusal.fits:
+                wanted = refusal.fits
+            elif from_rank:
+                from_rank = 0  # what is before it may cost less
+            else:
                 return _refused(services, entry) if refusal.budget else Claim((), Room.FIRST)
-            wanted = refusal.fits
             continue
         except _StoppedError:
             return Claim((), Room.STOPPED)
-        prepared = prepare(store, entry, calls, asks) if calls else []
-        return Claim(prepared, Room.EXHAUSTED if len(calls) < wanted else None)
+        if not calls and from_rank:
+            from_rank = 0
+            continue
+        prepared = prepare(store, entry, calls, taken.asks) if calls else []
+        if len(calls) == wanted:
+            return Claim(prepared, None, taken.last_rank)
+        return Claim(prepared, None if from_rank else Room.EXHAUSTED)
 
 
 class _StoppedError(Exception):
@@ -85,21 +112,22 @@ class _NoRoomError(Exception):
 
 
 def _claim_in(
-    tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int
-) -> tuple[list[ClaimedCall], Asks | None]:
+    tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int, from_rank: int
+) -> tuple[list[ClaimedCall], Taken]:
     who = {"lane": entry.lane_id, "worker": worker_id}
-    names = {**who, "model": entry.model, "batch": entry.batch_id, "n": wanted}
+    where = {"model": entry.model, "batch": entry.batch_id, "from_rank": from_rank}
+    names = {**who, **where, "n": wanted}
     taken = take(tx, store, names)
     if not taken.rows:
         if not tx.fast(store.sql(_GUARD), who)[0][0]:
             raise _StoppedError
-        return [], None
+        return [], taken
     calls = [_claimed(entry, worker_id, row) for row in taken.rows]
     if taken.first_left is None:
         raise _NoRoomError(_fitting(tx, entry.batch_id, calls), budget=True)
     if taken.first_left:
         _hold_back(tx, store, calls, taken.first_left)
-    return calls, taken.asks
+    return calls, taken
 
 
 def _hold_back(tx: Tx, store: Store, calls: Sequence[ClaimedCall], first_left: int) -> None:

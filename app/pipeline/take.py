@@ -12,11 +12,13 @@ from app.billing.budget import ROOM, reserve
 from app.db import Store, Tx
 from app.pipeline.prepare import ASKED, BASE_URL, KEY_ID, Asks
 
-#: What is taken of an entry: that which is due, if its lane and this worker may send.
+#: What is taken of an entry: that which is due, if its lane and this worker may send. While some
+#: old snapshot is open, PostgreSQL keeps what the index says of all that was ever taken: it is not
+#: walked over again by a claim that begins where the last one ended.
 _DUE = """
   SELECT id FROM call
   WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
-    AND due_at <= {now}
+    AND rank >= :from_rank AND due_at <= {now}
     AND EXISTS (SELECT 1 FROM lane WHERE lane.id = :lane AND lane.state = 'open')
     AND EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
   ORDER BY rank, id LIMIT :n
@@ -27,6 +29,7 @@ _COLUMNS = """call.id, call.epoch, call.job_id, call.account_id, call.label, cal
   call.tokens_bound, call.worst_nanos, call.rank, call.fail_fast"""
 WIDTH = 15
 _WORST = 12
+_RANK = 13
 #: The reservation adds up what the calls may cost, so it comes after them. Where it is not made
 #: `first_left` is NULL, and whoever asked rolls back.
 _CLAIM = f"""
@@ -83,6 +86,11 @@ class Taken(NamedTuple):
     rows: Sequence[Sequence[Any]]
     first_left: int | None = None
     asks: Asks | None = None
+
+    @property
+    def last_rank(self) -> int:
+        """The highest of their ranks; 0 if there are none."""
+        return int(self.rows[-1][_RANK]) if self.rows else 0
 
 
 def take(tx: Tx, store: Store, names: Mapping[str, Any]) -> Taken:

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
-from app.db import Store
+from app.db import Store, Tx
+from app.dialects import for_psycopg
 from app.pipeline.control import cancel, resume
 from app.pipeline.reconcile import reconcile, recover_lost_workers
 from app.pipeline.retry import retry
@@ -39,9 +41,20 @@ def recorded(store: Store) -> Iterator[Recorded]:
         ):
             seen[statement] = parameters
 
+    def noting(method: Any) -> Any:
+        def noted(tx: Tx, statement: sa.TextClause, *arguments: Any) -> Any:
+            text = statement.text if store.is_sqlite else for_psycopg(statement.text)
+            note(None, None, text, arguments[-1], None, many=False)
+            return method(tx, statement, *arguments)
+
+        return noted
+
     sa.event.listen(store.engine, "before_cursor_execute", note)
     try:
-        yield seen
+        with pytest.MonkeyPatch.context() as patched:
+            for name in ("fast", "select", "change"):  # they go to the driver by themselves
+                patched.setattr(Tx, name, noting(getattr(Tx, name)))
+            yield seen
     finally:
         sa.event.remove(store.engine, "before_cursor_execute", note)
 
