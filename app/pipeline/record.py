@@ -15,7 +15,7 @@ from app.domain.states import EndReason
 from app.models import StoredText
 from app.pipeline.calls import TEXT_COLUMNS, announce
 from app.pipeline.counting import note_closed
-from app.pipeline.facts import facts_of
+from app.pipeline.facts import facts_of, known_facts
 from app.pipeline.hints import hint_ready
 from app.pipeline.outcomes import Finished
 from app.pipeline.record_calls import HOLDS, write_calls
@@ -99,8 +99,11 @@ def _job_ends(services: Services, group: Sequence[Finished]) -> dict[str, JobEnd
     singles = [one for one in group if one.call.single and one.closes]
     if not singles:
         return {}
-    with services.store.read() as session:
-        facts = {id_: facts_of(session, id_) for id_ in {one.call.batch_id for one in singles}}
+    batches = {one.call.batch_id for one in singles}
+    facts = {id_: known for id_ in batches if (known := known_facts(id_)) is not None}
+    if len(facts) < len(batches):
+        with services.store.read() as session:
+            facts = {id_: facts_of(session, id_) for id_ in batches}
     return job_ends(facts, singles)
 
 
