@@ -120,6 +120,22 @@ def test_a_query_without_an_index_would_be_noticed(engine: Engine) -> None:
     assert scans_of(engine.store, statement, ()) == {"call"}
 
 
+@pytest.mark.parametrize("store_url", ["postgres"], indirect=True)
+def test_a_group_is_recorded_without_a_look_at_anything_else_in_flight(engine: Engine) -> None:
+    with recorded(engine.store) as statements:
+        engine.submit(["one", "two"], params=QUICK)
+        engine.drain()
+    ((recording, values),) = (one for one in statements.items() if "attempt_state" in one[0])
+    with engine.store.engine.connect() as connection:
+        for way in ("seqscan", "hashjoin", "mergejoin", "bitmapscan"):  # as a worker's connections
+            connection.exec_driver_sql(f"SET enable_{way} = off")
+        rows = connection.exec_driver_sql(f"EXPLAIN {recording}", values).all()
+    plan = "\n".join(row[0] for row in rows)
+    assert set(re.findall(r"Index Scan using (\w+) on call\b", plan)) == {"pk_call"}
+    # What was given is gone through once, and not once for each row that came through the fence.
+    assert plan.count("CTE Scan on d") == 1
+
+
 #: What only `stop_if_failed_percent`, `cache` and `sample` execute.
 FOR_SOME = ("first_failed = first_failed", "cache_key = d.wanted", "SET paused = true")
 
