@@ -38,7 +38,6 @@ from workers.writer import Writer
 log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
-_SUSPECT_WAIT_S = 1.0
 _CANCEL_S = 1.0
 #: Anthropic's status for too many calls of everybody's at once.
 _OVERLOADED = 529
@@ -75,7 +74,6 @@ class Flight:
         self._carrier.on_told = self._governor.told
         self.tokens = Tokens()
         self._calls: dict[asyncio.Task[None], Prepared] = {}
-        self._freeing: set[asyncio.Task[None]] = set()
         self.by_account: Counter[str] = Counter()
         self.by_entry: Counter[Key] = Counter()
         self.landed = asyncio.Event()
@@ -90,22 +88,15 @@ class Flight:
         """Which calls are on their way."""
         return {prepared.call.id for prepared in self._calls.values()}
 
-    def launch_all(self, calls: Sequence[Prepared]) -> None:
-        """Send them, but for a suspect beside another: its death could not be told from theirs."""
-        suspects = any(one.call.crash_count >= SUSPECT_CRASHES for one in self._calls.values())
-        for prepared in calls:
-            if prepared.call.crash_count >= SUSPECT_CRASHES:
-                if suspects:
-                    self._hold_back(prepared.call)
-                    continue
-                suspects = True
-            self._launch(prepared)
+    @property
+    def has_suspect(self) -> bool:
+        """Whether a call is on its way that may end this process: it is the only such."""
+        return any(one.call.crash_count >= SUSPECT_CRASHES for one in self._calls.values())
 
-    def _hold_back(self, call: ClaimedCall) -> None:
-        self._writer.put(given_back(call, "suspect", _SUSPECT_WAIT_S))
-        task = asyncio.get_running_loop().create_task(self._free(call, learnt=False))
-        self._freeing.add(task)
-        task.add_done_callback(self._freeing.discard)
+    def launch_all(self, calls: Sequence[Prepared]) -> None:
+        """Send them."""
+        for prepared in calls:
+            self._launch(prepared)
 
     def _launch(self, prepared: Prepared) -> None:
         task = asyncio.get_running_loop().create_task(self._carry(prepared))

@@ -241,8 +241,9 @@ class Pump:
             self._claim_unsure = True
             mark = self._marks.get(entry.key, 0)
             of = (self._services, self._lease.worker_id, entry, grant.granted)
+            may_suspect = not self.flight.has_suspect
             got = await self._loop.run_in_executor(
-                self._claims, partial(claim, *of, from_rank=mark)
+                self._claims, partial(claim, *of, from_rank=mark, suspect=may_suspect)
             )
             self._marks[entry.key] = got.mark
             self._claim_unsure = False
@@ -284,7 +285,8 @@ class Pump:
             if due_s is None:
                 self._entries.pop(entry.key, None)
             else:
-                self._rest(entry, due_s)
+                # What is due may have to wait for a suspect to land.
+                self._rest(entry, max(due_s, _TRIAL_WAIT_S if self.flight.has_suspect else 0.0))
 
     def _rest(self, entry: Entry, seconds: float) -> None:
         self._not_before[entry.key] = self._loop.time() + max(0.001, seconds)

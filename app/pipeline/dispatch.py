@@ -5,7 +5,7 @@ order, their worst case is reserved on the batch's budget. If that does not fit,
 claimed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,7 @@ from app.db import Commit, Store, Tx
 from app.domain.states import EndReason, Role
 from app.models import Batch
 from app.pipeline.backlog import Entry
-from app.pipeline.outcomes import ClaimedCall
+from app.pipeline.outcomes import POISON_CRASHES, SUSPECT_CRASHES, ClaimedCall
 from app.pipeline.prepare import Prepared, prepare
 from app.pipeline.record import end_early
 from app.pipeline.services import Services
@@ -59,9 +59,18 @@ class Claim:
 
 
 def claim(
-    services: Services, worker_id: str, entry: Entry, wanted: int, *, from_rank: int = 0
+    services: Services,
+    worker_id: str,
+    entry: Entry,
+    wanted: int,
+    *,
+    from_rank: int = 0,
+    suspect: bool = True,
 ) -> Claim:
     """Claim up to `wanted` due calls of one entry, and reserve what they may cost.
+
+    No two of them are suspected of ending their process: whoever holds two when it ends could
+    not tell which it was.
 
     Args:
         services: the store.
@@ -71,14 +80,17 @@ def claim(
         from_rank: where to begin, to be quick: an earlier claim's mark. What is queued again goes
             by its old rank, so a mark is to be kept for a moment only; where too little is found
             behind it, what is before it is looked at, now or by the next claim.
+        suspect: whether one of them may be suspected; not if this process has such a call.
     """
     store = services.store
+    crashes_below = POISON_CRASHES if suspect else SUSPECT_CRASHES
     # The first look-up of a vendor's price takes a while, which here stops no loop.
     price_of(entry.provider, entry.model)
     while True:
         try:
             with store.transaction(Commit.CLAIM) as tx:
-                calls, taken = _claim_in(tx, store, worker_id, entry, wanted, from_rank)
+                limits = {"n": wanted, "from_rank": from_rank, "crashes_below": crashes_below}
+                calls, taken = _claim_in(tx, store, worker_id, entry, limits)
         except _NoRoomError as refusal:
             if refusal.fits:
                 wanted = refusal.fits
@@ -103,7 +115,10 @@ class _StoppedError(Exception):
 
 
 class _NoRoomError(Exception):
-    """There is room for the first `fits` of the calls, in the `budget` or among the first calls."""
+    """There is room for the first `fits` of the calls only.
+
+    In the `budget`; or among the first calls, or those that are suspected.
+    """
 
     def __init__(self, fits: int, *, budget: bool) -> None:
         super().__init__(fits)
@@ -112,17 +127,19 @@ class _NoRoomError(Exception):
 
 
 def _claim_in(
-    tx: Tx, store: Store, worker_id: str, entry: Entry, wanted: int, from_rank: int
+    tx: Tx, store: Store, worker_id: str, entry: Entry, limits: Mapping[str, int]
 ) -> tuple[list[ClaimedCall], Taken]:
     who = {"lane": entry.lane_id, "worker": worker_id}
-    where = {"model": entry.model, "batch": entry.batch_id, "from_rank": from_rank}
-    names = {**who, **where, "n": wanted}
+    names = {**who, "model": entry.model, "batch": entry.batch_id, **limits}
     taken = take(tx, store, names)
     if not taken.rows:
         if not tx.fast(store.sql(_GUARD), who)[0][0]:
             raise _StoppedError
         return [], taken
     calls = [_claimed(entry, worker_id, row) for row in taken.rows]
+    suspects = [at for at, one in enumerate(calls) if one.crash_count >= SUSPECT_CRASHES]
+    if len(suspects) > 1:
+        raise _NoRoomError(suspects[1], budget=False)
     if taken.first_left is None:
         raise _NoRoomError(_fitting(tx, entry.batch_id, calls), budget=True)
     if taken.first_left:

@@ -18,7 +18,7 @@ from app.pipeline.prepare import ASKED, BASE_URL, KEY_ID, Asks
 _DUE = """
   SELECT id FROM call
   WHERE lane_id = :lane AND model = :model AND batch_id = :batch AND state = 'queued'
-    AND rank >= :from_rank AND due_at <= {now}
+    AND rank >= :from_rank AND crash_count < :crashes_below AND due_at <= {now}
     AND EXISTS (SELECT 1 FROM lane WHERE lane.id = :lane AND lane.state = 'open')
     AND EXISTS (SELECT 1 FROM worker WHERE worker.id = :worker AND worker.lease_until > {now})
   ORDER BY rank, id LIMIT :n

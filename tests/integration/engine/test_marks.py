@@ -10,8 +10,10 @@ from app.models import Attempt, Call
 from app.pipeline.backlog import due_backlog
 from app.pipeline.dispatch import Claim, Room, claim
 from app.pipeline.outcomes import given_back
+from app.pipeline.reconcile import recover_lost_workers
 from app.pipeline.record import record
 from tests.fakes.engine import Engine
+from tests.integration.engine.failing import make_due
 from tests.integration.engine.test_flow import QUICK
 from tests.integration.engine.test_query_plans import recorded
 from tests.servers import wait_for
@@ -83,6 +85,26 @@ def test_a_budget_without_room_behind_the_mark_may_have_some_before_it(engine: E
         tx.exec(update(Call).where(col(Call.id).not_in(again)).values(worst_nanos=10**18))
         tx.execute(engine.store.sql("UPDATE batch SET cap_nanos = 1000000000000"), {})
     assert ids_of(claimed(engine, 1, first.mark + 1)) == again
+
+
+def test_q19_a_worker_holds_one_call_that_was_lost_twice_and_no_other_is_condemned_with_it(
+    engine: Engine,
+) -> None:
+    planned(engine, 5)
+    with engine.store.transaction() as tx:
+        lost = update(Call).where(col(Call.rank).in_([0, 2, 3])).values(crash_count=2)
+        tx.exec(lost)
+    (entry,) = due_backlog(engine.store)
+    first = claimed(engine, 16)
+    others = claim(engine.services, engine.worker_id, entry, 16, suspect=False)
+    assert (len(first.calls), first.short, len(others.calls)) == (2, None, 1)
+    engine.lose_worker()
+    recover_lost_workers(engine.services)
+    make_due(engine)
+    engine.drain()
+    with engine.store.read() as session:
+        ends = session.exec(select(Call.rank, Call.reason).order_by(col(Call.rank))).all()
+    assert ends == [(0, "poison"), *((n, None) for n in range(1, 5))]
 
 
 def test_the_index_is_entered_at_the_mark(engine: Engine) -> None:
