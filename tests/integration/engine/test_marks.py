@@ -107,7 +107,9 @@ def test_q19_a_worker_holds_one_call_that_was_lost_twice_and_no_other_is_condemn
     assert ends == [(0, "poison"), *((n, None) for n in range(1, 5))]
 
 
-def test_the_index_is_entered_at_the_mark(engine: Engine) -> None:
+def test_s10_the_index_is_entered_at_the_mark_whatever_an_old_snapshot_keeps_before_it(
+    engine: Engine,
+) -> None:
     planned(engine, 4)
     with recorded(engine.store) as statements:
         claimed(engine, 2, 1)
