@@ -1,6 +1,7 @@
 """Results in job order: by the page, or streamed whole without holding the store.
 
-A stream is of one moment, see `as_of`; a page is of its own.
+A stream is of one moment, see `as_of`; a page is of its own. Where results are deleted meanwhile,
+a stream breaks off, so that its client's library says that it is not whole.
 
 Joined, a retry is read together with what it retries: the jobs of the oldest batch in their
 order, each as the newest batch that ran it has it.
@@ -15,6 +16,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from app.db import Store
+from app.domain.errors import GoneError
 from app.domain.ids import job_range
 from app.domain.states import JOB_CLOSED
 from app.models import Batch, Job
@@ -118,9 +120,15 @@ class _Reader:
     """Reads pages of a batch, or of a chain of retries: `batches` are newest first."""
 
     def __init__(
-        self, lines: Lines, batches: Sequence[str], selection: Selection, as_of: AsOf | None
+        self,
+        lines: Lines,
+        batches: Sequence[str],
+        there: set[str],
+        selection: Selection,
+        as_of: AsOf | None,
     ) -> None:
         self._lines = lines
+        self._batches, self._there = batches, there
         self._newer, self._oldest = batches[:-1], batches[-1]
         self._only_closed = selection.only_closed
         self._as_of = as_of
@@ -145,20 +153,31 @@ class _Reader:
         chain = _chain(session, batch) if selection.joined else [batch.id]
         # Of a chain of retries only the newest can be open.
         as_of = AsOf.now(session, batch) if is_stream else None
-        return cls(Lines(plan_of(session, batch.id)), chain, selection, as_of)
+        lines, there = Lines(plan_of(session, batch.id)), _with_texts(session, chain)
+        return cls(lines, chain, there, selection, as_of)
 
     def page(self, session: Session, after: int, limit: int) -> tuple[list[ResultLine], int | None]:
-        """Lines of up to `limit` jobs after a position, and where to go on."""
+        """Lines of up to `limit` jobs after a position, and where to go on.
+
+        Raises:
+            GoneError: some of it was deleted since this reader was opened.
+        """
         jobs = self._jobs(session, after, limit + 1)
         more = jobs[limit - 1].position if len(jobs) > limit else None
-        jobs = self._latest(session, jobs[:limit])
+        lines = self._lines_of(session, self._latest(session, jobs[:limit]))
+        # Afterwards: a batch's row goes first. Or what is read meanwhile would look like all of it.
+        if _with_texts(session, self._batches) != self._there:
+            raise GoneError("results were deleted while they were read")
+        return lines, more
+
+    def _lines_of(self, session: Session, jobs: Sequence[JobRow]) -> list[ResultLine]:
         if self._as_of is None:
-            return self._lines.of(session, self._wanted(jobs)), more
+            return self._lines.of(session, self._wanted(jobs))
         jobs = self._wanted([self._as_of.row(job) for job in jobs])
         closed = [job for job in jobs if job.state in JOB_CLOSED]
         lines = iter(self._lines.of(session, closed))
         is_closed = set(closed)
-        return [next(lines) if job in is_closed else self._lines.open(job) for job in jobs], more
+        return [next(lines) if job in is_closed else self._lines.open(job) for job in jobs]
 
     def _wanted(self, jobs: Sequence[JobRow]) -> list[JobRow]:
         return [job for job in jobs if not self._only_closed or job.state in JOB_CLOSED]
@@ -200,3 +219,9 @@ def _chain(session: Session, batch: Batch) -> list[str]:
         chain.append(row[0])
         older = row[1]
     return chain
+
+
+def _with_texts(session: Session, batch_ids: Sequence[str]) -> set[str]:
+    """Which of the batches are there, with what was asked and answered."""
+    statement = select(Batch.id).where(col(Batch.id).in_(batch_ids), col(Batch.gone_at).is_(None))
+    return set(session.exec(statement).all())

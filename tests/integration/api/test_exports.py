@@ -11,7 +11,10 @@ from urllib.parse import unquote
 import pytest
 from pyarrow import parquet
 
+from app.domain.errors import GoneError
 from app.domain.states import JobState
+from app.pipeline.purge import begin_purge
+from app.pipeline.purge import purge as use_purge
 from app.queue import Step
 from app.reports.as_of import LETTERS
 from app.reports.results import Selection, stream_results
@@ -84,6 +87,21 @@ def test_e4_the_tag_of_an_export_is_strong_once_nothing_changes_any_more(api: Ap
     assert len(others | {tag}) == 4
     joined = api.get(f"{path}/results?format=jsonl&joined=true").headers["etag"]
     assert joined.startswith('W/"')
+
+
+@pytest.mark.parametrize(("form", "read"), [("jsonl", 2), ("csv", 2), ("parquet", 1)])
+def test_e4_an_export_does_not_look_whole_when_results_are_deleted_meanwhile(
+    api: Api, form: Any, read: int
+) -> None:
+    batch = api.finished(*[f"Why {n}?" for n in range(JOBS)])
+    engine = api.engine
+    pieces = stream_results(engine.store, engine.account_id, batch["id"], form=form)
+    begun = [next(pieces) for _ in range(read)]
+    purge = begin_purge(engine.services, engine.account_id, actor="test")
+    assert use_purge(engine.services, purge.id)
+    with pytest.raises(GoneError, match="while they were read"):
+        begun += pieces
+    assert b"q119" not in b"".join(begun)
 
 
 @on_sqlite
