@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,16 @@ def test_sigterm_to_all_of_them_twice_loses_nothing_and_leaves_nothing(slow_up: 
     assert batch["cost"]["unknown_attempts"] == 0  # what was in flight was waited for
 
 
+def half_an_upload(server: UpServer) -> Path:
+    """What is left of one whose process died two days ago."""
+    part = server.directory / "files" / "file_made_up.0123456789abcdef.part"
+    part.parent.mkdir(exist_ok=True)
+    part.write_bytes(b'{"custom_id":')
+    long_ago = time.time() - 2 * 86_400
+    os.utime(part, (long_ago, long_ago))
+    return part
+
+
 def test_a_supervisor_that_is_killed_takes_all_with_it_and_a_restart_goes_on(
     slow_up: UpServer,
 ) -> None:
@@ -202,7 +213,9 @@ def test_a_supervisor_that_is_killed_takes_all_with_it_and_a_restart_goes_on(
     slow_up.send(signal.SIGKILL)
     assert slow_up.ends() == -signal.SIGKILL
     assert all_ended(family)
+    left = half_an_upload(slow_up)
     slow_up.start()
+    assert wait_for(lambda: not left.exists())
     done = slow_up.run("watch", batch_id, "--json")
     assert done.returncode == 0, done.stderr
     lines = slow_up.run("results", batch_id, "--jsonl").stdout.splitlines()
