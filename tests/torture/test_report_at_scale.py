@@ -51,6 +51,7 @@ TABLES = (Job, Call, UsageRow, StoredVerdict, StoredCompletion, StoredText)
 IDS = ("id", "job_id", "call_id", "owner_id")
 Row = Mapping[str, Any]
 T = TypeVar("T")
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
