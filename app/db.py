@@ -18,8 +18,8 @@ from sqlmodel import Session, SQLModel
 from app.dialects import insert_into_sqlite, render
 from app.domain.commits import Commit, CrashPoint
 from app.domain.errors import UnavailableError
+from app.semaphore import FairSemaphore
 from app.sessions import Reader, Tx, db_now
-from app.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -81,9 +81,9 @@ class Store:
         #: What every session has in its `info`.
         self.info: dict[Any, Any] = {}
         # SQLite has one writer; waiting for it here is fair, and costs no polling.
-        self._write_turns = Turns() if self.is_sqlite else nullcontext()
+        self._writer = FairSemaphore() if self.is_sqlite else nullcontext()
         places = sum(_SQLITE_POOL.values()) if self.is_sqlite else pool_size
-        self._turns = Turns(places, wait_s=_CONNECTION_WAIT_S)
+        self._connections = FairSemaphore(places, wait_s=_CONNECTION_WAIT_S)
 
     def _sqlite_engine(self) -> sa.Engine:
         if self.url.database:
@@ -134,8 +134,8 @@ class Store:
         """
         with (
             self._translated(),
-            self._write_turns,
-            self._turns,
+            self._writer,
+            self._connections,
             self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
             connection.begin(),
             Tx(bind=connection, expire_on_commit=False, info=self.info) as tx,
@@ -157,7 +157,7 @@ class Store:
         """A session for reading: one snapshot on SQLite, the latest commits on PostgreSQL."""
         with (
             self._translated(),
-            self._turns,
+            self._connections,
             self.engine.connect() as connection,
             Reader(bind=connection, expire_on_commit=False, info=self.info) as session,
         ):
@@ -214,7 +214,7 @@ class Store:
         """
         if not self.is_sqlite:
             return False
-        with self._write_turns, self.engine.connect() as connection:
+        with self._writer, self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             is_busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not is_busy

@@ -1,4 +1,4 @@
-"""Turns for what only so many threads may have at a time."""
+"""A semaphore that is fair: what only so many threads may have at a time."""
 
 import threading
 from collections import deque
@@ -6,7 +6,7 @@ from collections import deque
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
-class Turns:
+class FairSemaphore:
     """Places that are given in the order they were asked for.
 
     Python's own locks, and SQLAlchemy's pool of connections, give them to whoever comes at the
