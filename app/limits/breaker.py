@@ -192,7 +192,7 @@ class Breaker:
         if reply is None:
             self._generation = _LOST
             return
-        if self._generation not in {"", reply[2]} and await self._retell():
+        if self._generation != reply[2] and await self._retell():
             self._looked_at = now - REFRESH_S  # what is there now is seen at the next look
             self._generation = reply[2]
             return

@@ -193,7 +193,7 @@ class Governor:
             self._local.note_pause(lane_id, left_ms / 1000, reason)
         for lane_id, fields in learnt:
             self._local.learned[lane_id] = learned_from(fields, self._clock())
-        if self._generation not in {"", generation}:
+        if self._generation != generation:
             await self._retell()
         self._generation = generation
         for lane_id in list(self._counted):

@@ -27,14 +27,14 @@ BACKOFF_MAX_S = 60.0
 #: So many refusals later more than a minute has passed.
 _MINUTE_STRIKES = 8
 #: What is refused for longer than so many refusals, a quarter of a minute, has a limit by the minute.
-_LASTING_STRIKES = 3
+LASTING_STRIKES = 3
 #: The time over which a rate is measured, and the steps in which it is counted.
 MEASURE_S = 60.0
 STEP_S = 5.0
 _STEPS = int(MEASURE_S // STEP_S)
 _MEASURE_MIN_S = 1.0
 #: A lane that was idle for longer begins anew.
-_IDLE_MINUTES = 10
+IDLE_MINUTES = 10
 #: A limit that comes back within this is one of a minute, and a shorter reset than the whole of
 #: it is that of a window which ends then; a bucket that refills is whole only after all of it.
 _WINDOW_MAX_S = 54.0
@@ -105,7 +105,7 @@ class Learned:
         mark = self.rate if self.strikes else self.found(now)
         if (self.strikes and not measured.is_first) or not measured.per_minute:
             return replace(again, rate=self.rate, rate_at=now)
-        lasts = self.strikes >= _LASTING_STRIKES
+        lasts = self.strikes >= LASTING_STRIKES
         rate = measured.so_far if lasts else measured.per_minute
         rate = rate if mark is None else min(mark, rate)
         return replace(again, rate=rate, rate_at=now)
@@ -206,7 +206,7 @@ class Measured:
     def count(self, lane_id: str, now: float, n: int = 1) -> None:
         """So many more."""
         step, steps = int(now // STEP_S), self._steps.setdefault(lane_id, deque(maxlen=_STEPS))
-        if not steps or step - steps[-1][0] > _STEPS * _IDLE_MINUTES:
+        if not steps or step - steps[-1][0] > _STEPS * IDLE_MINUTES:
             self._since[lane_id] = now
         if steps and steps[-1][0] == step:
             steps[-1][1] += n

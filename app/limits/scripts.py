@@ -1,5 +1,12 @@
 """What the governor runs on the server, as Lua. Times are milliseconds; `now` is the server's."""
 
+from app.limits.learned import FORGET_S, IDLE_MINUTES, LASTING_STRIKES, MEASURE_S, STEP_S
+
+#: What `learned.py` does by the same numbers.
+_NUMBERS = f"""
+local step_ms, minute_ms, idle_minutes = {STEP_S * 1000:.0f}, {MEASURE_S * 1000:.0f}, {IDLE_MINUTES}
+local forget_ms, lasting_strikes = {FORGET_S * 1000:.0f}, {LASTING_STRIKES}
+"""
 #: `tell` is this worker's count of a lane's calls in flight, and until when it counts.
 TELL = """
 local function tell(leases, counts, worker, count, lease)
@@ -91,7 +98,9 @@ if not known or untold > tonumber(known) then
 end
 """
 #: What `Learned` holds, with the ages of its moments for the moments.
-_LEARNT = """
+_LEARNT = (
+    _NUMBERS
+    + """
 local function learnt_of(key)
   local at = redis.call('HMGET', key, 'rpm', 'tpm', 'rate', 'rate_at', 'in_flight', 'cut_at',
                         'strikes')
@@ -103,17 +112,17 @@ local function learnt_of(key)
 end
 local function learn(index, lane, key, ...)
   redis.call('HSET', key, ...)
-  redis.call('PEXPIRE', key, 3600000)
+  redis.call('PEXPIRE', key, forget_ms)
   redis.call('ZADD', index, string.format('%.3f', now), lane)
 end
 """
+)
 #: `done` counts a lane's answers in steps, by the number of the step, as `Measured` does.
 _MEASURE = """
-local step_ms, minute_ms = 5000, 60000
 local function count(done, answers)
   redis.call('HSETNX', done, 'since', string.format('%.3f', now))
   redis.call('HINCRBY', done, math.floor(now / step_ms), answers)
-  redis.call('PEXPIRE', done, 10 * minute_ms)
+  redis.call('PEXPIRE', done, idle_minutes * minute_ms)
 end
 local function per_minute(done)
   local steps, total, since = redis.call('HGETALL', done), 0, now
@@ -146,7 +155,7 @@ if now - ago > tonumber(redis.call('HGET', key, 'cut_at') or '-1') then
   if is_rate then strikes = redis.call('HINCRBY', key, 'strikes', 1) end
   if strikes == 1 then redis.call('HSET', key, 'in_flight', in_flight) end
   local rate, is_first, so_far = per_minute(done)
-  if strikes > 3 then rate = so_far end
+  if strikes > lasting_strikes then rate = so_far end
   if is_rate and rate > 0 and (strikes == 1 or is_first) then
     local mark = found
     if strikes > 1 then mark = tonumber(redis.call('HGET', key, 'rate') or '-1') end
@@ -253,7 +262,7 @@ local rows = {}
 for one = 1, #ARGV - 1 do
   local done, key, answers = redis.call('HGETALL', KEYS[2 * one]), KEYS[2 * one + 1], 0
   for at = 1, #done, 2 do
-    if done[at] ~= 'since' and done[at] * 5000 > now - 60000 then answers = answers + done[at + 1] end
+    if done[at] ~= 'since' and done[at] * step_ms > now - minute_ms then answers = answers + done[at + 1] end
   end
   local paused = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[one + 1]) or '0') - now
   local row = { tostring(answers), string.format('%.0f', math.max(0, paused)) }

@@ -176,20 +176,12 @@ async def test_when_the_server_is_back_what_it_knows_counts(
     assert await is_open(ada)
 
 
-async def test_a_wiped_server_forgets_what_is_open(
-    ada: Breaker, server: FakeSharedServer, clock: FakeClock
-) -> None:
-    await fail(ada, ada, ada)
-    await server.client().flushall()
-    clock.advance(REFRESH_S)
-    assert not await is_open(ada)
-    assert await ada.try_trial(LANE, MODEL)
-
-
+@pytest.mark.parametrize("looked", [True, False])
 async def test_a_wiped_server_is_told_again_what_is_open(
-    ada: Breaker, bob: Breaker, server: FakeSharedServer, clock: FakeClock
+    ada: Breaker, bob: Breaker, server: FakeSharedServer, clock: FakeClock, *, looked: bool
 ) -> None:
-    await ada.refresh()
+    if looked:
+        await ada.refresh()
     await fail(ada, ada, ada)
     await server.client().flushall()
     clock.advance(REFRESH_S)
