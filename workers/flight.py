@@ -154,7 +154,7 @@ class Flight:
             case ProviderRateLimitedError() if former:
                 return False  # it says nothing of the key that the lane has now
             case ProviderRateLimitedError(reason=reason) if reason in QUOTAS:
-                # Once it is there again a single call tries, before all others go on.
+                # If it is there again within the hour, a single call tries before all others go on.
                 struck = Refusal(0.0, finished.latency_ms / 1000, reason)
                 await self._governor.refused(call.lane_id, struck)
                 await self._park(prepared, error, error.retry_after_s or QUOTAS[reason])
