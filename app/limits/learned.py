@@ -229,6 +229,7 @@ class Measured:
 
     def rate(self, lane_id: str, now: float, workers: int) -> "Rate":
         """How many a minute that is, of so many workers that do the same."""
-        age_s = self.age_s(lane_id, now)
         so_far = self.total(lane_id, now) * workers
-        return Rate(so_far * MEASURE_S / age_s, age_s < MEASURE_S, so_far)
+        # A minute of steps ends before the minute does that began within the first of them.
+        is_first = int(self._since.get(lane_id, now) // STEP_S) > int(now // STEP_S) - _STEPS
+        return Rate(so_far * MEASURE_S / self.age_s(lane_id, now), is_first, so_far)

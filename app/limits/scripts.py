@@ -137,7 +137,7 @@ local function per_minute(done)
     end
   end
   local age = math.min(minute_ms, math.max(1000, now - since))
-  return total * minute_ms / age, age < minute_ms, total
+  return total * minute_ms / age, math.floor(since / step_ms) > oldest, total
 end
 """
 #: As `Learned.struck` and `Learned.heard` do it.

@@ -272,3 +272,26 @@ async def test_too_many_at_once_cuts_the_places_and_they_come_back(
     assert got == sorted(got)
     assert got[3] == 100
     assert got[-1] > 125
+
+
+@pytest.mark.parametrize("refused_at", [44.0, 56.5, 58.9])
+async def test_a_burst_is_the_measure_of_its_minute_until_that_minute_s_end(
+    governor: Limiter, clock: FakeClock, refused_at: float
+) -> None:
+    clock.advance(3.9)  # the minute begins within one of the steps in which answers are counted
+    assert (await governor.acquire(FREE, 1000, 0)).granted == 1000
+    for answers in (6000, 4000):
+        for _ in range(answers):
+            governor.answered("lane_free", 0.1)
+        await governor.refresh()
+        clock.advance(2)
+    for refused_s in (6.0, 10.0, 14.0, 29.0, refused_at):
+        clock.now_s = 1_000_003.9 + refused_s
+        await governor.refused("lane_free", Refusal(None, 0.1))
+    await governor.finished("lane_free", 1000)
+    clock.advance(60)
+    assert (await governor.acquire(FREE, 1, 0)).granted == 1
+    governor.answered("lane_free", 0.1)
+    await governor.refresh()
+    # A second and a half of all that went through in the minute.
+    assert (await governor.acquire(FREE, 1000, 0)).granted == pytest.approx(250, abs=3)
