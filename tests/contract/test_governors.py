@@ -246,34 +246,6 @@ async def test_p18_refusals_without_an_answer_are_tried_ever_more_rarely_one_at_
     assert (await governor.acquire(FREE, 64, 0)).granted > 1
 
 
-async def test_refusals_of_calls_that_were_sent_together_count_as_one(
-    governor: Limiter, clock: FakeClock
-) -> None:
-    assert (await governor.acquire(FREE, 100, 0)).granted == 100
-    clock.advance(1)
-    for _ in range(100):
-        await governor.refused("lane_free", Refusal(None, 1.0))
-    assert 1.5 <= governor.paused_for("lane_free") <= 2.0
-
-
-async def test_too_many_at_once_cuts_the_places_and_they_come_back(
-    governor: Limiter, clock: FakeClock
-) -> None:
-    assert (await governor.acquire(FREE, 100, 0)).granted == 100
-    clock.advance(1)
-    await governor.refused("lane_free", Refusal(None, 1.0, is_rate=False))
-    await governor.finished("lane_free", 100)
-    got = [(await governor.acquire(FREE, 1000, 0)).granted]
-    for _ in range(6):
-        await governor.finished("lane_free", got[-1])
-        clock.advance(20)
-        got.append((await governor.acquire(FREE, 1000, 0)).granted)
-    assert got[0] == 70
-    assert got == sorted(got)
-    assert got[3] == 100
-    assert got[-1] > 125
-
-
 @pytest.mark.parametrize("refused_at", [44.0, 56.5, 58.9])
 async def test_a_burst_is_the_measure_of_its_minute_until_that_minute_s_end(
     governor: Limiter, clock: FakeClock, refused_at: float

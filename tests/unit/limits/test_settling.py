@@ -8,6 +8,8 @@ above 80 %.
 import heapq
 import itertools
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -42,7 +44,7 @@ class Night:
         self._limits, self._governors, self._clock = limits, governors, clock
         self._latency_s = latency_s
         self._began = clock.now_s
-        self._events: list[tuple[float, int, object]] = []
+        self._events: list[tuple[float, int, tuple[Any, ...]]] = []
         self._order = itertools.count()
         self._held = Counter[int]()
         self.taken: list[float] = []
@@ -62,10 +64,16 @@ class Night:
                 case ("look", int(worker)):
                     await self._governors[worker].refresh()
                     self._at(1.0, event)
+                case ("happen", act):
+                    act()
                 case ("land", int(worker), bool(taken), dict(headers)):
                     await self._land(worker, lane.lane_id, headers, taken=taken)
 
-    def _at(self, in_s: float, event: object) -> None:
+    def later(self, minutes: float, act: Callable[[], None]) -> None:
+        """Let something happen then."""
+        self._at(minutes * 60, ("happen", act))
+
+    def _at(self, in_s: float, event: tuple[Any, ...]) -> None:
         heapq.heappush(self._events, (self._clock.now_s + in_s, next(self._order), event))
 
     async def _turn(self, worker: int, lane: LaneLimits, tokens: int) -> None:
@@ -116,9 +124,14 @@ def alone(clock: FakeClock) -> list[Limiter]:
 
 
 @pytest.fixture
-def four(clock: FakeClock) -> list[Limiter]:
+def server(clock: FakeClock) -> FakeSharedServer:
+    """What four share."""
+    return FakeSharedServer(clock)
+
+
+@pytest.fixture
+def four(clock: FakeClock, server: FakeSharedServer) -> list[Limiter]:
     """Four that share a server."""
-    server = FakeSharedServer(clock)
     return [Governor(server.link(), f"wrk_{n}", clock=clock) for n in range(4)]
 
 
@@ -198,4 +211,18 @@ async def test_a_limit_that_was_set_needs_no_telling(
     await night.run(4, LaneLimits("lane_a", rpm=RPM))
     refused, used = night.shares(RPM, after_s=0)
     assert refused == 0
+    assert used >= 0.90
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rpm", [RPM, None], ids=["set", "told"])
+async def test_q10_four_workers_whose_server_is_lost_and_comes_back_keep_and_use_a_limit_together(
+    kind: str, rpm: int | None, four: list[Limiter], clock: FakeClock, server: FakeSharedServer
+) -> None:
+    night = Night(Limits(kind, RPM, flavour="none" if rpm else "openai"), four, clock)
+    night.later(1.5, server.go_away)
+    night.later(3.0, server.come_back)
+    await night.run(4.5, LaneLimits("lane_a", rpm=rpm))
+    refused, used = night.shares(RPM)
+    assert refused <= 0.01
     assert used >= 0.90
