@@ -9,12 +9,10 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from api.main import create_app
-from app.limits.breaker import Breaker
 from app.limits.governor import Governor
 from app.limits.lanes import LaneLimits, Refusal
 from app.limits.link import Link, connect
 from app.models import Lane, Vital, Worker
-from app.pipeline.offers import offers
 from app.pipeline.park import park_lane
 from app.pipeline.reconcile import reconcile
 from app.pipeline.services import Services
@@ -137,24 +135,3 @@ def test_idle_lanes_are_not_told_of(api: Api) -> None:
     text = api.get("/metrics", key=None).text
     assert 'lane="' not in text
     assert read(text)("broker_up") == 0
-
-
-@on_sqlite
-async def test_a_model_that_fails_is_shown_with_its_breaker(
-    engine: Engine, with_broker: Services, valkey_url: str
-) -> None:
-    engine.submit(["one"])
-    with engine.store.read() as session:
-        lane_id = session.exec(select(Lane.id)).one()
-    link = Link(connect(valkey_url, 10.0))
-    breaker = Breaker(link, "wrk_1")
-    for _ in range(3):
-        await breaker.failed(lane_id, "gold")
-    await link.close()
-    found = offers(with_broker, engine.account_id)
-    states = {one.model: one.breaker for one in found.data}
-    assert (states["simulated/gold"], states["simulated/tin"]) == ("open", "closed")
-    failing = {one.provider: one.failing for one in found.providers}
-    assert (failing["simulated"], failing["openai"]) == (("gold",), ())
-    theirs = offers(with_broker, engine.new_account())
-    assert {one.breaker for one in theirs.data} == {"closed"}
