@@ -8,6 +8,8 @@ SHELL := /bin/sh
 
 # A caller's own environment must not reach into .venv, nor a package into it from outside.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
+# Containers like to set it; here hundreds of processes would each compile all that they import.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 UV := $(BIN)/uv
