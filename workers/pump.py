@@ -32,8 +32,9 @@ log = structlog.get_logger(__name__)
 #: How often the backlog is read though nobody hinted: what was queued is found at the latest then.
 POLL_S = 1.0
 #: A turn waits this long for more slots to come free, so that claims have some size.
-TOP_UP_S = 0.014
-_TOP_UP_PART = 16
+TOP_UP_S = 0.020
+#: Or until so many are free: this part of the in-flight limit, or this number.
+_TOP_UP_PART, _TOP_UP_MOST = 10, 64
 _BUDGET_WAIT_S = 0.25
 _TRIAL_WAIT_S = 0.25
 _STORE_WAIT_S = 0.5
@@ -161,7 +162,7 @@ class Pump:
 
         With none free it is looked at each poll whether something may use the reserve.
         """
-        enough = max(1, self._limit // _TOP_UP_PART)
+        enough = max(1, min(self._limit // _TOP_UP_PART, _TOP_UP_MOST))
         until = self._loop.time() + TOP_UP_S
         while self._free < enough and not self._stopping:
             self.flight.landed.clear()

@@ -14,7 +14,7 @@ from app.pipeline.outcomes import Finished
 log = structlog.get_logger(__name__)
 
 #: A group is written when its first row has waited this long, or when it is this large.
-GROUP_WAIT_S = 0.05
+GROUP_WAIT_S = 0.1
 GROUP_ROWS = 200
 _RETRY_S = 0.5
 
