@@ -23,8 +23,10 @@ from workers.runtime import Runtime
 SLOTS = 8
 #: So many of its calls are behind a guest who comes.
 CROWD = 500
-STARTS_WITHIN_S = 1.0
-SLOW = {"extra": {"simulated": {"latency_ms": 100, "latency_sigma": 0}}}
+SLOW_MS = 100
+SLOW = {"extra": {"simulated": {"latency_ms": SLOW_MS, "latency_sigma": 0}}}
+#: What may start between its coming and its start: what comes free in half a second.
+AHEAD_MAX = SLOTS * 500 // SLOW_MS
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def sent(engine: Engine) -> Counter[str]:
     return Counter(dict(rows))
 
 
-def test_a_one_call_batch_starts_within_a_second_though_another_account_s_crowd_fills_every_slot(
+def test_a_one_call_batch_goes_ahead_of_a_crowd_of_another_account_that_fills_every_slot(
     store: Store, tmp_path: Path, valkey_url: str
 ) -> None:
     engine = Engine(store, tmp_path, REDIS_URL=valkey_url, OVERNIGHT_WORKER_IN_FLIGHT=SLOTS)
@@ -75,7 +77,12 @@ def test_a_one_call_batch_starts_within_a_second_though_another_account_s_crowd_
             .join(Call, col(Call.id) == Attempt.call_id)
             .where(Call.batch_id == batch_id)
         ).one()
-    assert (started_at - due_at).total_seconds() < STARTS_WITHIN_S
+        ahead = session.exec(
+            select(func.count()).where(
+                col(Attempt.started_at) > due_at, col(Attempt.started_at) < started_at
+            )
+        ).one()
+    assert ahead <= AHEAD_MAX
 
 
 @pytest.fixture
