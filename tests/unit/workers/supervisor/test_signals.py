@@ -12,11 +12,14 @@ from workers.supervisor.signals import Signals
 
 @pytest.fixture
 def signals() -> Iterator[Signals]:
-    # Whoever started the tests may ignore an interruption; a shell does so for what it runs behind.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whoever started the tests may ignore these: a shell does for what it runs behind, and nohup.
+    before = {
+        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)
+    }
     with Signals() as made:
         yield made
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
