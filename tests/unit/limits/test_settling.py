@@ -7,6 +7,7 @@ above 80 %.
 
 import heapq
 import itertools
+import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -120,7 +121,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def alone(clock: FakeClock) -> list[Limiter]:
     """One worker by itself."""
-    return [LocalGovernor(clock=clock)]
+    return [LocalGovernor(clock=clock, jitter=random.Random(1).random)]
 
 
 @pytest.fixture
@@ -131,8 +132,12 @@ def server(clock: FakeClock) -> FakeSharedServer:
 
 @pytest.fixture
 def four(clock: FakeClock, server: FakeSharedServer) -> list[Limiter]:
-    """Four that share a server."""
-    return [Governor(server.link(), f"wrk_{n}", clock=clock) for n in range(4)]
+    """Four that share a server, with jitter that is the same each time."""
+    jitters = [random.Random(seed).random for seed in range(4)]
+    return [
+        Governor(server.link(), f"wrk_{n}", clock=clock, jitter=jitter)
+        for n, jitter in enumerate(jitters)
+    ]
 
 
 KINDS = sorted(WINDOWS)
@@ -225,4 +230,4 @@ async def test_q10_four_workers_whose_server_is_lost_and_comes_back_keep_and_use
     await night.run(4.5, LaneLimits("lane_a", rpm=rpm))
     refused, used = night.shares(RPM)
     assert refused <= 0.01
-    assert used >= 0.90
+    assert used >= 0.80  # by the jitter, an outage may cost a refusal and its pause
