@@ -20,6 +20,8 @@ from app.vault.spool import SealedSpool
 #: What a form adds to its file.
 _FORM_BYTES_MAX = 64 * 1024
 _FIELD_BYTES_MAX = 1024
+#: The parser writes each piece of a file in another thread, which takes as long as 64 KiB do.
+_AT_ONCE_BYTES = 512 * 1024
 _FIELDS_MAX = 8
 
 
@@ -74,9 +76,15 @@ async def form_of(request: Request, *fields: str) -> AsyncIterator[FormData]:
 
 async def _stream_of(request: Request) -> AsyncGenerator[bytes, None]:
     bytes_max = upload.FILE_BYTES_MAX
+    parts, size = list[bytes](), 0
     try:
         async for chunk in limited_stream(request, bytes_max + _FORM_BYTES_MAX):
-            yield chunk
+            parts.append(chunk)
+            size += len(chunk)
+            if size >= _AT_ONCE_BYTES:
+                yield b"".join(parts)
+                parts, size = [], 0
+        yield b"".join(parts)
     except TooLargeError:
         raise TooLargeError(f"a file has at most {bytes_max:,} bytes", param="file") from None
 

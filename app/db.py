@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Session, SQLModel
 
-from app.dialects import insert_into_sqlite, render
+from app.dialects import copy_types, insert_into_sqlite, render
 from app.domain.commits import Commit, CrashPoint
 from app.domain.errors import UnavailableError
 from app.semaphore import FairSemaphore
@@ -51,7 +51,9 @@ _PRAGMAS = (
     "foreign_keys=ON",
     "recursive_triggers=ON",  # or REPLACE would delete what may not be deleted
     "secure_delete=ON",
-    "cache_size=-65536",  # 64 MiB
+    # 8 MiB for each connection: what a large transaction writes beyond that goes to its log early,
+    # at no price, and what is read again is in the system's own cache.
+    "cache_size=-8192",
     "wal_autocheckpoint=4000",  # pages; a checkpoint holds up the writers
 )
 
@@ -203,7 +205,9 @@ class Store:
             head = f'INSERT INTO "{name}" ({names}) VALUES '  # noqa: S608 - our own names
             insert_into_sqlite(driver, head, len(columns), rows)
             return
-        with driver.cursor() as cursor, cursor.copy(f'COPY "{name}" ({names}) FROM STDIN') as copy:
+        copied = f'COPY "{name}" ({names}) FROM STDIN (FORMAT BINARY)'
+        with driver.cursor() as cursor, cursor.copy(copied) as copy:
+            copy.set_types(copy_types(SQLModel.metadata.tables[name], tuple(columns)))
             for row in rows:
                 copy.write_row(row)
 

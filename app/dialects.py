@@ -101,6 +101,25 @@ def sqlite_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
+#: The first of these that a column's type is an instance of is what COPY sends it as. In binary
+#: form the server neither looks for escapes nor parses numbers: it takes two thirds of the time.
+_COPIED_AS = (
+    (sa.BigInteger, "int8"),
+    (sa.Integer, "int4"),
+    (sa.Boolean, "bool"),
+    (sa.DateTime, "timestamptz"),
+    (sa.String, "text"),
+)
+
+
+@lru_cache(maxsize=64)
+def copy_types(table: sa.Table, columns: Sequence[str]) -> list[str]:
+    """PostgreSQL's names for the types of a table's columns, for a COPY in binary form."""
+    types = [table.c[column].type for column in columns]
+    plain = [one.impl_instance if isinstance(one, sa.types.TypeDecorator) else one for one in types]
+    return [next(name for kind, name in _COPIED_AS if isinstance(one, kind)) for one in plain]
+
+
 #: How many rows one INSERT has: at each statement the driver hands over the interpreter, and
 #: other threads keep it for a while, all within the transaction. Each of these is prepared once.
 _ROWS_AT_ONCE = (64, 32, 16, 8, 4, 2, 1)

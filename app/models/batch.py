@@ -163,7 +163,16 @@ class Job(Table, table=True):
     __table_args__ = (
         check_state("state", JobState),
         CheckConstraint("outstanding >= 0", name="not_negative"),
-        UniqueConstraint("batch_id", "custom_id"),
+        # To read a retry together with what it retries. No other batch has an entry in it, and
+        # `custom_id` has no index: it would take a quarter of a large submit, which sees to it
+        # that each is there once.
+        Index(
+            "ix_job_retry_of",
+            "batch_id",
+            "retry_of",
+            sqlite_where=text("retry_of IS NOT NULL"),
+            postgresql_where=text("retry_of IS NOT NULL"),
+        ),
         Index(
             "ix_job_to_advance",
             "batch_id",
@@ -180,10 +189,18 @@ class Job(Table, table=True):
     account_id: str = Field(sa_type=Id)
     position: int
     custom_id: str = Field(sa_type=Id)
-    state: str = Field(default=JobState.QUEUED.value, sa_type=Word)
-    round: int = 0
-    outstanding: int = 0  # open calls of the current round
-    plan: int = 0  # which of its batch's plans it follows
+    # These are the store's own defaults, too, so that a submit need not send them.
+    state: str = Field(
+        default=JobState.QUEUED.value,
+        sa_type=Word,
+        sa_column_kwargs={"server_default": JobState.QUEUED.value},
+    )
+    round: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    # Open calls of the current round.
+    outstanding: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    # Which of its batch's plans it follows.
+    plan: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    retry_of: int | None = None  # of the job that it retries, the position in the other batch
     reason: str | None = Field(default=None, sa_type=Word)
     message: str | None = Field(default=None, sa_type=LongText)
     closed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)

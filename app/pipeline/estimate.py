@@ -34,11 +34,12 @@ from app.pipeline.doubts import (
 from app.pipeline.estimated import Estimate, ModelEstimate, SampleEstimate
 from app.pipeline.habits import Habits, Range, added, habits_of
 from app.pipeline.lanes import lanes_for, variants_of
-from app.pipeline.lines import Spool, spool_lines
+from app.pipeline.lines import spool_lines
 from app.pipeline.prices import priced
 from app.pipeline.rehearsal import Asked, mean_prompt, rehearse, tokens_of
 from app.pipeline.saved import Saved, context_of, saved_calls
 from app.pipeline.services import Services
+from app.pipeline.spool import Spool
 from app.pipeline.submit import Submission
 from app.pipeline.worst import batch_worst_nanos
 from app.vault.texts import account_texts
@@ -95,7 +96,7 @@ def _sizes_of(spool: Spool, windows: Windows) -> _Sizes:
     tokens, sample, seen = 0, list[Prompt](), set[int]()
     # Every so manieth is kept, a thousand at most, to stand for all of them.
     every = spool.count // 1000 + 1
-    for number, (custom_id, _, body) in enumerate(spool.rows()):
+    for number, (custom_id, body) in enumerate(zip(spool.names, spool.prompts(), strict=True)):
         prompt = msgspec.json.decode(body, type=Prompt)
         prompt_tokens = tokens_of(prompt.messages)
         tokens += prompt_tokens

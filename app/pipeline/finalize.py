@@ -5,8 +5,9 @@ from sqlmodel import Session, col, select
 from app.billing.ledger import release
 from app.billing.tally import rollups_of, tally_batch
 from app.db import Commit, Tx
+from app.domain.ids import job_range
 from app.domain.states import BATCH_CLOSED, BatchState, EndReason
-from app.models import Backlog, Batch, Call, Job
+from app.models import Backlog, Batch, Call
 from app.pipeline.openai.output import register_outputs, write_outputs
 from app.pipeline.services import Services
 from app.pipeline.tell import tell
@@ -85,10 +86,6 @@ def _final_state(session: Session, batch: Batch) -> BatchState:
 
 def _ever_sent(session: Session, batch_id: str) -> bool:
     """Whether any call was ever claimed: a batch of which nothing could be run has failed."""
-    sent = (
-        select(Call.id)
-        .join(Job, col(Job.id) == Call.job_id)
-        .where(Job.batch_id == batch_id, col(Call.epoch) > 0)
-        .limit(1)
-    )
+    of_batch = col(Call.job_id).between(*job_range(batch_id))
+    sent = select(Call.id).where(of_batch, col(Call.epoch) > 0).limit(1)
     return session.exec(sent).first() is not None

@@ -6,27 +6,21 @@ A batch is accepted whole or not at all, and the store's write lock is not held 
 
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
-from app.billing.bound import input_tokens_max
 from app.domain.errors import InvalidRequestError, TooLargeError
 from app.domain.prompt import Message, Prompt, check_turns, is_plain
-from app.domain.spec import CUSTOM_ID_CHARS_MAX, JobLine
+from app.domain.spec import JobLine
+from app.pipeline.spool import Spool
 from app.pipeline.templates import MessagesTemplate
 from app.vault.spool import SealedSpool
 
 JOBS_MAX = 1_000_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
-#: What of a spool is kept in memory; the rest goes to a temporary file.
-_SPOOL_BYTES = 8 * 1024 * 1024
-#: Lines are written to the spool so many bytes at a time.
-_BLOCK_BYTES = 256 * 1024
-_CUSTOM_ID = re.compile(rf"[\x21-\x7e]{{1,{CUSTOM_ID_CHARS_MAX}}}")
 _PATH = re.compile(r" - at `\$(.*)`$")
 #: Refuses a prompt whose images some model would not take; `param` is relative to the prompt.
 CheckPrompt = Callable[[Sequence[Message]], None]
@@ -35,7 +29,6 @@ CheckLength = Callable[[list[Message], str], None]
 #: How many of a line's three ways to say what it asks are not used.
 _ALL_BUT_ONE = 2
 _DECODER = msgspec.json.Decoder(JobLine)
-_ENCODER = msgspec.json.Encoder()
 
 
 class RawLine(NamedTuple):
@@ -43,89 +36,6 @@ class RawLine(NamedTuple):
 
     where: str
     body: bytes | msgspec.Raw
-
-
-class Checked(NamedTuple):
-    """A line as its job will be stored: who it is, which plan it follows, and its prompt as JSON."""
-
-    custom_id: str
-    plan: int
-    prompt: str
-
-
-@dataclass(slots=True)
-class Size:
-    """What the jobs of one plan come to, for the hold of credits."""
-
-    jobs: int = 0
-    input_tokens: int = 0  # the sum of the prompts' bounds
-    max_tokens: int = 0  # the largest bound that a job has of its own
-    is_bounded: bool = True  # whether each has one
-
-
-@dataclass(slots=True)
-class Spool:
-    """Checked lines, ready to be stored: `custom_id`, plan and the prompt as JSON, with tabs."""
-
-    file: IO[bytes] | SealedSpool = field(
-        default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by its owner
-    )
-    count: int = 0
-    sizes: dict[int, Size] = field(default_factory=dict)  # by plan
-    _block: list[bytes] = field(default_factory=list)  # lines not in the file yet
-    _block_bytes: int = 0
-
-    @property
-    def input_tokens(self) -> int:
-        """The sum of the prompts' bounds."""
-        return sum(size.input_tokens for size in self.sizes.values())
-
-    def add(
-        self, custom_id: str, prompt: Prompt, plan: int = 0, tokens_max: int | None = None
-    ) -> int:
-        """Append one job; answers the bound on its input tokens, which may be known before.
-
-        Raises:
-            ValueError: a text of it holds a NUL, which no store takes.
-        """
-        encoded = _ENCODER.encode(prompt)
-        if b"\\u0000" in encoded and _has_nul(encoded):
-            raise ValueError("text must not hold NUL characters")
-        own = None if prompt.params is msgspec.UNSET else prompt.params
-        size = self.sizes.get(plan) or self.sizes.setdefault(plan, Size())
-        size.jobs += 1
-        if tokens_max is None:
-            tokens_max = input_tokens_max(prompt.messages, own)
-        size.input_tokens += tokens_max
-        bound = None if own is None else own.max_tokens
-        if bound is None:
-            size.is_bounded = False
-        elif bound > size.max_tokens:
-            size.max_tokens = bound
-        line = b"%s\t%d\t%s\n" % (custom_id.encode(), plan, encoded)
-        self._block.append(line)
-        self._block_bytes += len(line)
-        self.count += 1
-        if self._block_bytes >= _BLOCK_BYTES:
-            self._flush()
-        return tokens_max
-
-    def rows(self) -> Iterator[Checked]:
-        """Every job, in order."""
-        self._flush()
-        self.file.seek(0)
-        for line in self.file:
-            custom_id, plan, prompt = line[:-1].decode().split("\t", 2)
-            yield Checked(custom_id, int(plan), prompt)
-
-    def _flush(self) -> None:
-        self.file.write(b"".join(self._block))
-        self._block.clear()
-        self._block_bytes = 0
-
-    def close(self) -> None:
-        """Drop the file."""
-        self.file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +68,10 @@ def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
         InvalidRequestError: naming the first line and field at fault.
         TooLargeError: there are too many lines, or one is too long.
     """
-    spool, seen = Spool(SealedSpool()) if rules.sealed else Spool(), dict[str, str]()
+    spool = Spool(SealedSpool()) if rules.sealed else Spool()
     try:
         for line in lines:
-            _add(spool, seen, line, rules)
+            _add(spool, line, rules)
     except BaseException:
         spool.close()
         raise
@@ -171,21 +81,21 @@ def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
     return spool
 
 
-def _add(spool: Spool, seen: dict[str, str], line: RawLine, rules: Rules) -> None:
+def _add(spool: Spool, line: RawLine, rules: Rules) -> None:
     if spool.count >= JOBS_MAX:
         raise TooLargeError(f"{line.where}: a batch has at most {JOBS_MAX:,} jobs", param="jobs")
-    if len(memoryview(line.body)) > LINE_BYTES_MAX:
+    if len(line.body) > LINE_BYTES_MAX:
         raise TooLargeError(
             f"{line.where}: a line has at most {LINE_BYTES_MAX:,} bytes", param=line.where
         )
     job = decode_line(line)
     custom_id = job.custom_id if job.custom_id is not None else f"job-{spool.count + 1}"
-    check_custom_id(custom_id, seen, line.where)
+    spool.name(custom_id, line.where)
     prompt = _prompt_of(job, line.where, rules.template)
     if rules.check_prompt is not None:
         _check_images(prompt, rules.check_prompt, line.where)
     try:
-        tokens_max = spool.add(custom_id, prompt)
+        tokens_max = spool.add(prompt)
     except ValueError as error:
         raise InvalidRequestError(f"{line.where}: {error}", param=line.where) from None
     if tokens_max > rules.tokens_max and rules.check_length is not None:
@@ -219,26 +129,6 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:] if not text.startswith("JSON") else text
 
 
-def check_custom_id(custom_id: str, seen: dict[str, str], where: str) -> None:
-    """Refuse what is no name of a line, or another line's.
-
-    Raises:
-        InvalidRequestError: naming the line, and the other.
-    """
-    is_name = _CUSTOM_ID.fullmatch(custom_id)
-    if is_name and seen.setdefault(custom_id, where) is where:
-        return
-    param = f"{where}.custom_id"
-    if not is_name:
-        raise InvalidRequestError(
-            f"{param}: must be 1 to {CUSTOM_ID_CHARS_MAX} printable ASCII characters "
-            "without spaces",
-            param=param,
-        )
-    first = seen[custom_id]
-    raise InvalidRequestError(f"{param}: {custom_id!r} is already used by {first}", param=param)
-
-
 def _prompt_of(job: JobLine, where: str, template: MessagesTemplate | None) -> Prompt:
     if (job.messages, job.prompt, job.vars).count(None) != _ALL_BUT_ONE:
         raise InvalidRequestError(
@@ -270,11 +160,6 @@ def _check_images(prompt: Prompt, check_prompt: CheckPrompt, where: str) -> None
     except InvalidRequestError as error:
         param = f"{where}.{error.param}"
         raise InvalidRequestError(f"{param}: {error.message}", param=param) from None
-
-
-def _has_nul(encoded: bytes) -> bool:
-    r"""Whether JSON holds an escaped NUL: `\u0000` after an even number of backslashes."""
-    return re.search(rb"(?<!\\)(?:\\\\)*\\u0000", encoded) is not None
 
 
 def jsonl_lines(chunks: Iterable[bytes]) -> Iterator[RawLine]:

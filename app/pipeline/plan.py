@@ -1,7 +1,9 @@
 """plan: jobs become calls, a chunk per transaction, so that the first are sent at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from sqlmodel import Session
@@ -58,6 +60,15 @@ WHERE id = :batch AND jobs_queued = :queued
 """
 
 
+class ToPlan(NamedTuple):
+    """A job that is planned next: its place, the number of its plan, and its prompt as JSON."""
+
+    id: str
+    position: int
+    number: int
+    prompt: str
+
+
 class _StoppedError(Exception):
     """The batch may not be planned any further just now, or somebody else is at it."""
 
@@ -85,12 +96,11 @@ def plan(services: Services, batch_id: str) -> int:
         chunk = _CHUNK_SQLITE if services.store.is_sqlite else _CHUNK
 
 
-def plan_with(tx: Tx, services: Services, batch_id: str) -> None:
-    """Plan the first jobs of a batch in the transaction that submits it, for who waits for it."""
-    context = _context(tx, services, batch_id, None)
-    made = None if context is None else _make(tx, services, context, _FIRST_CHUNK)
-    if context is not None and made is not None:
-        _write(tx, services, context, made)
+def plan_with(
+    tx: Tx, services: Services, context: BatchContext, jobs: Iterable[ToPlan], now: datetime
+) -> None:
+    """Plan all jobs of a new batch in the transaction that submits it, for who waits for them."""
+    _write(tx, services, context, _made_of(context, jobs, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,7 @@ class _Made:
     first: str
     last: str
     rounds: Rounds
+    now: datetime
 
 
 def _context(
@@ -127,8 +138,17 @@ def _make(session: Session, services: Services, context: BatchContext, chunk: in
     jobs = session.connection().execute(statement, {"first": first, "last": last}).all()
     if len(jobs) != count:
         return None
-    rounds = [_first_round(context, *job) for job in jobs]
-    return _Made(first, last, make_rounds(context, rounds, services.store.now(session)))
+    opened = (
+        ToPlan(id_, position, number, context.texts.open("prompt", id_, body))
+        for id_, position, number, body in jobs
+    )
+    return _made_of(context, opened, services.store.now(session))
+
+
+def _made_of(context: BatchContext, jobs: Iterable[ToPlan], now: datetime) -> _Made:
+    rounds = [_first_round(context, job) for job in jobs]
+    made = make_rounds(context, rounds, now)
+    return _Made(rounds[0].job_id, rounds[-1].job_id, made, now)
 
 
 def _write(tx: Tx, services: Services, context: BatchContext, made: _Made) -> None:
@@ -140,7 +160,7 @@ def _write(tx: Tx, services: Services, context: BatchContext, made: _Made) -> No
     calls, cached = sum(len(job.calls) for job in jobs), inserted.cached.total()
     _start_batch(tx, store, batch, {"jobs": len(jobs), "calls": calls, "cached": cached})
     if batch.jobs_queued == batch.jobs_total:
-        event = batch_event(EventType.BATCH_STARTED, batch.id, store.now(tx))
+        event = batch_event(EventType.BATCH_STARTED, batch.id, made.now)
         tell(tx, services, batch.account_id, batch.id, event)
     for provider, lane_id in inserted.lanes:
         send_after_commit(tx, services.queue, Step.DISPATCH, provider, lane_id)
@@ -157,13 +177,11 @@ def _start_jobs(tx: Tx, store: Store, made: _Made, left: Mapping[str, int]) -> N
     tx.change(store.sql(_START_JOBS), {"rows": rows})
 
 
-def _first_round(
-    context: BatchContext, id_: str, position: int, number: int, body: str
-) -> JobCalls:
-    prompt = msgspec.json.decode(context.texts.open("prompt", id_, body), type=Prompt)
-    view = context.view_of(id_, number, prompt)
+def _first_round(context: BatchContext, job: ToPlan) -> JobCalls:
+    prompt = msgspec.json.decode(job.prompt, type=Prompt)
+    view = context.view_of(job.id, job.number, prompt)
     first = mode_for(view.plan.mode).plan(view)
-    return JobCalls(id_, position, 1, prompt, first.calls)
+    return JobCalls(job.id, job.position, 1, prompt, first.calls)
 
 
 def _start_batch(tx: Tx, store: Store, batch: Batch, counts: Mapping[str, int]) -> None:

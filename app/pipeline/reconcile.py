@@ -12,6 +12,7 @@ import structlog
 from sqlmodel import Session, col, or_, select
 
 from app.db import Commit, Store, db_now
+from app.domain.ids import job_range
 from app.domain.signs import Sign
 from app.domain.states import BatchState, Billed, EndReason, JobState, LaneState, Role
 from app.models import Attempt, Backlog, Batch, Call, IdempotencyKey, Job, Lane, Worker
@@ -247,7 +248,8 @@ def _batch_hints(session: Session, batch: Batch, *, now: datetime) -> list[Hint]
         hints.append(Hint(Step.PLAN, (batch.id,)))
     ready = session.exec(
         select(Job.id)
-        .where(Job.batch_id == batch.id, Job.state == JobState.RUNNING, Job.outstanding == 0)
+        .where(col(Job.id).between(*job_range(batch.id)))
+        .where(Job.state == JobState.RUNNING, Job.outstanding == 0)
         .order_by(col(Job.id))
         .limit(_HINTS)
     ).all()

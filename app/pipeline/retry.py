@@ -1,9 +1,11 @@
 """retry: terminal is terminal, so what failed or is missing runs again as a new batch."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from app.db import Tx
@@ -14,8 +16,9 @@ from app.domain.prompt import Prompt
 from app.domain.spec import BatchBody, JobLine, WebhookBody
 from app.domain.states import BATCH_CLOSED, JobState
 from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, OpenAIBatch, StoredText
-from app.pipeline.lines import Checked, RawLine, Spool
+from app.pipeline.lines import RawLine
 from app.pipeline.services import Services
+from app.pipeline.spool import Spool
 from app.pipeline.submit import Submission, Submitted, submit
 from app.vault.texts import Texts, texts_of
 from app.vault.webhook_secrets import open_webhook_secret
@@ -45,13 +48,17 @@ def retry(
             raise ConflictError("every job of the batch succeeded; there is nothing to retry")
         body = _body(services, session, batch)
         texts = texts_of(session, batch)
-        lines = _lines(session, batch_id, texts)
-        door = _door(session, batch_id, texts)
-        asked = hashlib.sha256(f"retry {batch_id}".encode()).hexdigest()
-        return submit(
-            services,
-            Submission(account_id, body, lines, idempotency_key, asked, batch_id, door=door),
+        submission = Submission(
+            account_id,
+            body,
+            _lines(session, batch_id, texts),
+            idempotency_key,
+            body_sha256=hashlib.sha256(f"retry {batch_id}".encode()).hexdigest(),
+            retry_of=batch_id,
+            retried=_positions(session, batch_id),
+            door=_door(session, batch_id, texts),
         )
+        return submit(services, submission)
 
 
 def _body(services: Services, session: Session, batch: Batch) -> BatchBody:
@@ -98,9 +105,9 @@ class _Again:
         """The plans as they are stored, and the jobs that did not succeed."""
         spool = Spool()
         try:
-            for _, job in _unanswered(self._session, self._batch_id, self._texts):
-                prompt = msgspec.json.decode(job.prompt, type=Prompt)
-                spool.add(job.custom_id, prompt, job.plan)
+            for job in _unanswered(self._session, self._batch_id, self._texts):
+                spool.name(job.custom_id, job.where)
+                spool.add(job.prompt, job.plan)
         except BaseException:
             spool.close()
             raise
@@ -118,14 +125,27 @@ def _door(session: Session, batch_id: str, texts: Texts) -> _Again | None:
 
 def _lines(session: Session, batch_id: str, texts: Texts) -> Iterator[RawLine]:
     """The jobs that did not succeed, as the lines of a new input."""
-    for position, job in _unanswered(session, batch_id, texts):
-        prompt = msgspec.json.decode(job.prompt, type=Prompt)
-        line = JobLine(job.custom_id, prompt.messages, None, prompt.reference)
-        yield RawLine(f"job {position}", msgspec.json.encode(line))
+    for job in _unanswered(session, batch_id, texts):
+        line = JobLine(job.custom_id, job.prompt.messages, None, job.prompt.reference)
+        yield RawLine(job.where, msgspec.json.encode(line))
 
 
-def _unanswered(session: Session, batch_id: str, texts: Texts) -> Iterator[tuple[int, Checked]]:
-    """The jobs that did not succeed, each with its position."""
+class _Unanswered(NamedTuple):
+    """A job that did not succeed."""
+
+    position: int
+    custom_id: str
+    plan: int
+    prompt: Prompt
+
+    @property
+    def where(self) -> str:
+        """What to call it in an error."""
+        return f"job {self.position}"
+
+
+def _unanswered(session: Session, batch_id: str, texts: Texts) -> Iterator[_Unanswered]:
+    """The jobs that did not succeed, in order."""
     after = 0
     while True:
         rows = session.execute(
@@ -134,13 +154,23 @@ def _unanswered(session: Session, batch_id: str, texts: Texts) -> Iterator[tuple
                 StoredText,
                 (col(StoredText.owner_id) == Job.id) & (col(StoredText.kind) == "prompt"),
             )
-            .where(col(Job.id).between(*job_range(batch_id, after)))
-            .where(Job.state != JobState.SUCCEEDED)
+            .where(*_not_answered(batch_id, after))
             .order_by(col(Job.id))
             .limit(_PAGE)
         ).all()
         for job_id, position, custom_id, plan, body in rows:
-            yield position, Checked(custom_id, plan, texts.open("prompt", job_id, body))
+            text = texts.open("prompt", job_id, body)
+            yield _Unanswered(position, custom_id, plan, msgspec.json.decode(text, type=Prompt))
         if len(rows) < _PAGE:
             return
         after = rows[-1][1] + 1
+
+
+def _positions(session: Session, batch_id: str) -> Sequence[int]:
+    """The positions of the same jobs: a closed batch's do not change any more."""
+    where = _not_answered(batch_id, 0)
+    return session.exec(select(Job.position).where(*where).order_by(col(Job.id))).all()
+
+
+def _not_answered(batch_id: str, after: int) -> tuple[ColumnElement[bool], ...]:
+    return col(Job.id).between(*job_range(batch_id, after)), col(Job.state) != JobState.SUCCEEDED

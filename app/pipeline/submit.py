@@ -1,9 +1,8 @@
 """submit: a batch is accepted whole, with its hold of credits, or not at all."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
 from typing import Protocol
 
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +12,7 @@ from app.billing import ledger
 from app.billing.terms import Terms
 from app.db import Commit, Store, Tx
 from app.domain.errors import ConflictError, InvalidRequestError
-from app.domain.ids import Prefix, job_ids, new_id
+from app.domain.ids import Prefix, new_id
 from app.domain.money import dollars_to_nanos
 from app.domain.plan import Plan
 from app.domain.spec import BatchBody
@@ -22,40 +21,40 @@ from app.models import (
     Account,
     Batch,
     IdempotencyKey,
-    Job,
     Lane,
-    StoredText,
 )
 from app.pipeline.account_plan import account_plan
 from app.pipeline.accounts import default_limits
-from app.pipeline.calls import TEXT_COLUMNS
+from app.pipeline.calls import BatchContext
 from app.pipeline.context import rules_of, windows_of
 from app.pipeline.deadlines import read_deadline, read_start
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.keeping import begin_texts, check_keeping
 from app.pipeline.lanes import require_lanes, variants_of
-from app.pipeline.lines import Checked, RawLine, Spool, spool_lines
+from app.pipeline.lines import RawLine, spool_lines
+from app.pipeline.new_jobs import NewJobs, insert_jobs, to_plan
 from app.pipeline.plan import plan_with
 from app.pipeline.prices import priced
 from app.pipeline.services import Services
 from app.pipeline.specs import keep_spec
+from app.pipeline.spool import Spool
 from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.worst import spool_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
-from app.vault.texts import Texts
 
 IDEMPOTENCY_KEY_CHARS_MAX = 255
-_CHUNK = 2000
-_JOB_COLUMNS = (
-    "id", "batch_id", "account_id", "position", "custom_id", "state", "round", "outstanding",
-    "plan",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a client submits: settings, lines, and how to know it again."""
+    """What a client submits: settings, lines, and how to know it again.
+
+    Attributes:
+        retry_of: the batch that is retried.
+        retried: the positions of its jobs that are, in the order of the lines.
+        interactive: whether somebody waits for the answer.
+    """
 
     account_id: str
     body: BatchBody
@@ -63,6 +62,7 @@ class Submission:
     idempotency_key: str | None = None
     body_sha256: str = ""
     retry_of: str | None = None
+    retried: Sequence[int] = ()
     interactive: bool = False
     door: "Door | None" = None
 
@@ -157,6 +157,8 @@ def _known(store: Store, submission: Submission) -> str | None:
 def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool) -> str:
     store = services.store
     with store.transaction(Commit.SUBMIT) as tx:
+        # Held here, it is read once for all who ask for it in this transaction.
+        account = tx.get_one(Account, submission.account_id)
         if any(one.variant.ref.provider == SIMULATED for one in variants_of(plan)):
             ensure_simulated_lane(tx, submission.account_id)
         lanes = require_lanes(tx, submission.account_id, variants_of(plan))
@@ -171,14 +173,16 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         if submission.door is not None:
             submission.door.keep(tx, batch)
         if submission.body.webhook is not None:
-            account = tx.get_one(Account, submission.account_id)
             add_batch_endpoint(tx, services.vault, account, batch.id, submission.body.webhook, now)
         tx.flush()
-        _insert_jobs(tx, store, batch, spool, begin_texts(tx, services.vault, batch))
+        texts = begin_texts(tx, services.vault, batch)
+        insert_jobs(tx, store, NewJobs(batch, spool, texts, submission.retried))
         _hold_credits(tx, services, batch, plan, lanes, spool)
         check_quotas(tx, store, batch.account_id, default_limits(services.settings))
         if submission.interactive:
-            plan_with(tx, services, batch.id)
+            default = services.settings.max_tokens_default
+            context = BatchContext(batch, plan, lanes, default, texts)
+            plan_with(tx, services, context, to_plan(batch, spool), now)
         else:
             send_after_commit(tx, services.queue, Step.PLAN, batch.id)
     return batch.id
@@ -249,27 +253,6 @@ def _remember(tx: Tx, submission: Submission, batch_id: str, now: datetime) -> N
                 created_at=now,
             )
         )
-
-
-def _insert_jobs(tx: Tx, store: Store, batch: Batch, spool: Spool, texts: Texts) -> None:
-    """Write the jobs, then their prompts: one COPY each, so that the store works while we do."""
-    batch_id, account_id = batch.id, batch.account_id
-    jobs = (
-        (id_, batch_id, account_id, position, one.custom_id, "queued", 0, 0, one.plan)
-        for position, (id_, one) in enumerate(_named(batch_id, spool))
-    )
-    store.insert_rows(tx, Job, _JOB_COLUMNS, jobs)
-    prompts = (
-        texts.row(id_, "prompt", batch_id, one.prompt) for id_, one in _named(batch_id, spool)
-    )
-    store.insert_rows(tx, StoredText, TEXT_COLUMNS, prompts)
-
-
-def _named(batch_id: str, spool: Spool) -> Iterator[tuple[str, Checked]]:
-    """Every line with the id of its job."""
-    starts = range(0, spool.count, _CHUNK)
-    ids = (job_ids(batch_id, start, min(_CHUNK, spool.count - start)) for start in starts)
-    return zip(chain.from_iterable(ids), spool.rows(), strict=True)
 
 
 def _hold_credits(

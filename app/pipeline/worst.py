@@ -8,7 +8,7 @@ from app.billing.terms import Terms
 from app.domain.plan import Plan
 from app.domain.prompt import Params, Variant
 from app.modes.registry import mode_for
-from app.pipeline.lines import Spool
+from app.pipeline.spool import Spool
 
 #: Tokens that a mode's own words around the answers may add to a later call.
 _FRAME_TOKENS = 4096

@@ -86,7 +86,7 @@ def _put(
 def _jobs(session: Session, batch_id: str) -> Iterator[tuple[str, int, str]]:
     rows = session.connection().execute(
         sa.select(col(Job.id), col(Job.custom_id))
-        .where(col(Job.batch_id) == batch_id)
+        .where(col(Job.id).between(*job_range(batch_id)))
         .order_by(col(Job.id))
     )
     return ((job_id, place, name) for place, (job_id, name) in enumerate(rows))

@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
+from app.domain.ids import job_range
 from app.domain.plan import Plan
 from app.domain.prompt import Variant
 from app.models import Job
@@ -31,7 +32,7 @@ def jobs_by_label(session: Session, batch_id: str, plan: Plan) -> dict[str, int]
     """How many jobs ask each contestant; whoever is only fallen back to is not in it."""
     rows = session.connection().execute(
         sa.select(col(Job.plan), sa.func.count())
-        .where(col(Job.batch_id) == batch_id)
+        .where(col(Job.id).between(*job_range(batch_id)))
         .group_by(col(Job.plan))
     )
     return _by_label(plan, {number: int(count) for number, count in rows})

@@ -193,15 +193,25 @@ class _Reader:
 
     def _latest(self, session: Session, jobs: Sequence[JobRow]) -> list[JobRow]:
         """The same jobs, each as the newest batch has it that ran it."""
-        latest: dict[str, JobRow] = {}
+        latest = list(jobs)
+        # The jobs that one batch has run, by their positions there: which of `latest` they are.
+        places = {job.position: place for place, job in enumerate(jobs)}
         for batch_id in reversed(self._newer):
+            if not places:
+                break
             rows = session.execute(
-                select(*_COLUMNS)  # type: ignore[call-overload]
+                select(Job.retry_of, *_COLUMNS)  # type: ignore[call-overload]
                 .where(Job.batch_id == batch_id)
-                .where(col(Job.custom_id).in_([job.custom_id for job in jobs]))
+                .where(col(Job.retry_of).between(min(places), max(places)))
             )
-            latest |= {job.custom_id: job for job in (JobRow(*row) for row in rows)}
-        return [latest.get(job.custom_id, job) for job in jobs]
+            again = {}
+            for retry_of, *row in rows:
+                if retry_of in places:
+                    job = JobRow(*row)
+                    again[job.position] = place = places[retry_of]
+                    latest[place] = job
+            places = again
+        return latest
 
 
 def _chain(session: Session, batch: Batch) -> list[str]:

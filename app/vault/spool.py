@@ -35,17 +35,20 @@ class SealedSpool:
         self._rest = b""
         return self._file.seek(0)
 
-    def read(self, size: int = -1) -> bytes:
-        """Some bytes, at most so many; none at the end."""
-        self._rest = self._rest or self._next_block()
-        taken = self._rest if size < 0 else self._rest[:size]
-        self._rest = self._rest[len(taken) :]
-        return taken
+    def read(self, size: int) -> bytes:
+        """So many bytes; fewer at the end alone."""
+        blocks, there = [self._rest], len(self._rest)
+        while there < size and (block := self._next_block()):
+            blocks.append(block)
+            there += len(block)
+        read = b"".join(blocks)
+        self._rest = read[size:]
+        return read[:size]
 
     def __iter__(self) -> Iterator[bytes]:
         """The lines from here on, each with its line feed."""
         rest = b""
-        while block := self.read():
+        while block := self.read(_BLOCK_BYTES):
             *lines, rest = (rest + block).split(b"\n")
             yield from (line + b"\n" for line in lines)
         if rest:

@@ -7,7 +7,8 @@ reads or writes them asks for their batch's `Texts` first, and is told if there 
 import base64
 import binascii
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from itertools import repeat
 from typing import Final
 
 from sqlmodel import Session, col, select
@@ -67,6 +68,12 @@ class Texts:
         """A row of `stored_text`: owner, kind, batch and body."""
         return (owner_id, kind, batch_id, self.seal(kind, owner_id, text))
 
+    def rows(
+        self, owner_ids: Iterable[str], kind: str, batch_id: str, texts: Iterable[str]
+    ) -> Iterator[tuple[str, str, str, str]]:
+        """Such rows of several owners, of one kind."""
+        return zip(owner_ids, repeat(kind), repeat(batch_id), texts, strict=False)
+
 
 class SealedTexts(Texts):
     """The texts of a batch that keeps them sealed, each for its place and row alone."""
@@ -83,6 +90,13 @@ class SealedTexts(Texts):
     def seal(self, place: str, row_id: str, text: str) -> str:
         sealed = self._cipher.seal(self._where(place, row_id), text.encode())
         return _MARK + base64.b64encode(sealed).decode("ascii")
+
+    @override
+    def rows(
+        self, owner_ids: Iterable[str], kind: str, batch_id: str, texts: Iterable[str]
+    ) -> Iterator[tuple[str, str, str, str]]:
+        owned = zip(owner_ids, texts, strict=True)
+        return (self.row(owner_id, kind, batch_id, text) for owner_id, text in owned)
 
     @override
     def open(self, place: str, row_id: str, kept: str) -> str:

@@ -152,10 +152,11 @@ def upgrade() -> None:
         sa.Column("account_id", ID, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("custom_id", ID, nullable=False),
-        sa.Column("state", WORD, nullable=False),
-        sa.Column("round", sa.Integer(), nullable=False),
-        sa.Column("outstanding", sa.Integer(), nullable=False),
-        sa.Column("plan", sa.Integer(), nullable=False),
+        sa.Column("state", WORD, server_default="queued", nullable=False),
+        sa.Column("round", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("outstanding", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("plan", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("retry_of", sa.Integer(), nullable=True),
         sa.Column("reason", WORD, nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("closed_at", TIME, nullable=True),
@@ -165,7 +166,14 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("outstanding >= 0", name="ck_job_not_negative"),
         sa.PrimaryKeyConstraint("id", name="pk_job"),
-        sa.UniqueConstraint("batch_id", "custom_id", name="uq_job_batch_id_custom_id"),
+    )
+    op.create_index(
+        "ix_job_retry_of",
+        "job",
+        ["batch_id", "retry_of"],
+        unique=False,
+        sqlite_where=sa.text("retry_of IS NOT NULL"),
+        postgresql_where=sa.text("retry_of IS NOT NULL"),
     )
     op.create_index(
         "ix_job_to_advance",

@@ -6,12 +6,12 @@ from app.db import Tx
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
 from app.models import Batch
-from app.pipeline.lines import Spool
 from app.pipeline.openai.asked import ENDPOINTS, Raws
 from app.pipeline.openai.beyond import batch_settings
 from app.pipeline.openai.lines import read_one
 from app.pipeline.openai.plans import Plans
 from app.pipeline.services import Services
+from app.pipeline.spool import Spool
 from app.pipeline.submit import Submission, submit
 
 #: How long anybody waits for an answer at most; what is not sent by then is not sent.

@@ -14,13 +14,14 @@ from app.domain.spec import BatchBody
 from app.domain.states import BatchState
 from app.models import Batch, InputFile, OpenAIBatch
 from app.pipeline.keeping import check_keeping
-from app.pipeline.lines import RawLine, Spool, jsonl_lines
+from app.pipeline.lines import RawLine, jsonl_lines
 from app.pipeline.openai.asked import ENDPOINTS
 from app.pipeline.openai.beyond import Fields, batch_defaults, batch_settings
 from app.pipeline.openai.lines import LineError, LinesRefusedError, read_lines
 from app.pipeline.openai.plans import Plans
 from app.pipeline.services import Services
 from app.pipeline.specs import keep_spec
+from app.pipeline.spool import Spool
 from app.pipeline.submit import Submission, Submitted, submit
 from app.pipeline.tell import tell
 from app.pipeline.upload import content_of

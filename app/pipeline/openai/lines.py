@@ -7,9 +7,10 @@ import msgspec
 
 from app.domain.errors import InvalidRequestError, TooLargeError
 from app.domain.plan import Plan
-from app.pipeline.lines import JOBS_MAX, LINE_BYTES_MAX, RawLine, Spool, check_custom_id
+from app.pipeline.lines import JOBS_MAX, LINE_BYTES_MAX, RawLine
 from app.pipeline.openai.asked import Raws
 from app.pipeline.openai.plans import Plans
+from app.pipeline.spool import Spool
 from app.vault.spool import SealedSpool
 
 #: More are not listed: whoever has as many has one kind of fault.
@@ -47,6 +48,10 @@ class _FaultError(Exception):
         super().__init__(message)
         self.code, self.message, self.param = code, message, param
 
+    def of(self, line: RawLine) -> LineError:
+        """The fault, told of a line."""
+        return LineError(self.code, self.message, self.param, number_of(line.where))
+
 
 _DECODER = msgspec.json.Decoder(_Line)
 
@@ -60,15 +65,16 @@ def read_lines(
         LinesRefusedError: one or more are wrong, or there is none.
     """
     spool = Spool(SealedSpool()) if is_sealed else Spool()
-    seen, errors = dict[str, str](), list[LineError]()
+    errors = list[LineError]()
     try:
         try:
             for line in lines:
-                fault = _add(spool, seen, line, (endpoint, plans))
-                if fault is not None:
-                    errors.append(fault)
-                if len(errors) >= ERRORS_MAX:
-                    break
+                try:
+                    _take(spool, line, endpoint, plans)
+                except _FaultError as fault:
+                    errors.append(fault.of(line))
+                    if len(errors) >= ERRORS_MAX:
+                        break
         except TooLargeError as error:
             errors.append(
                 LineError("invalid_json_line", error.message, line=number_of(error.param))
@@ -87,35 +93,25 @@ def _refuse(errors: list[LineError], count: int) -> None:
         raise LinesRefusedError(errors)
 
 
-def _add(
-    spool: Spool, seen: dict[str, str], line: RawLine, where: tuple[str, Plans]
-) -> LineError | None:
-    try:
-        _take(spool, seen, line, where)
-    except _FaultError as fault:
-        return LineError(fault.code, fault.message, fault.param, number_of(line.where))
-    return None
-
-
-def _take(spool: Spool, seen: dict[str, str], line: RawLine, where: tuple[str, Plans]) -> None:
-    endpoint, plans = where
+def _take(spool: Spool, line: RawLine, endpoint: str, plans: Plans) -> None:
     if spool.count >= JOBS_MAX:
         raise _FaultError("too_many_requests", f"a batch has at most {JOBS_MAX:,} requests")
-    read = _decoded(line)
-    if read.method != "POST":
-        raise _FaultError("invalid_method", "method: only POST is taken", "method")
-    if read.url != endpoint:
-        raise _FaultError(
-            "mismatched_endpoint", f"url: is not the batch's endpoint, {endpoint}", "url"
-        )
+    if len(line.body) > LINE_BYTES_MAX:
+        raise _FaultError("invalid_json_line", f"a line has at most {LINE_BYTES_MAX:,} bytes")
     try:
-        check_custom_id(read.custom_id, seen, line.where)
+        read = _DECODER.decode(line.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _unreadable(error) from None
+    if read.method != "POST" or read.url != endpoint:
+        raise _elsewhere(read, endpoint)
+    try:
+        spool.name(read.custom_id, line.where)
     except InvalidRequestError as error:
         code = "duplicate_custom_id" if "already used" in error.message else "invalid_custom_id"
         raise _FaultError(code, error.message, "custom_id") from None
     try:
         number, prompt, tokens_max = plans.read(read.body)
-        spool.add(read.custom_id, prompt, number, tokens_max)
+        spool.add(prompt, number, tokens_max)
     except InvalidRequestError as error:
         param = "body" if error.param is None else f"body.{error.param}"
         raise _FaultError("invalid_request", f"body.{error.message}", param) from None
@@ -123,17 +119,19 @@ def _take(spool: Spool, seen: dict[str, str], line: RawLine, where: tuple[str, P
         raise _FaultError("invalid_request", f"body: {error}", "body") from None
 
 
-def _decoded(line: RawLine) -> _Line:
-    if len(memoryview(line.body)) > LINE_BYTES_MAX:
-        raise _FaultError("invalid_json_line", f"a line has at most {LINE_BYTES_MAX:,} bytes")
-    try:
-        return _DECODER.decode(line.body)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        param = path.strip(".`") or None
-        raise _FaultError("invalid_request", reason, param) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _FaultError("invalid_json_line", "this line is no JSON object") from None
+def _elsewhere(line: _Line, endpoint: str) -> _FaultError:
+    if line.method != "POST":
+        return _FaultError("invalid_method", "method: only POST is taken", "method")
+    return _FaultError(
+        "mismatched_endpoint", f"url: is not the batch's endpoint, {endpoint}", "url"
+    )
+
+
+def _unreadable(error: Exception) -> _FaultError:
+    if not isinstance(error, msgspec.ValidationError):
+        return _FaultError("invalid_json_line", "this line is no JSON object")
+    reason, _, path = str(error).partition(" - at `$")
+    return _FaultError("invalid_request", reason, path.strip(".`") or None)
 
 
 def number_of(where: Any) -> int | None:
@@ -151,7 +149,8 @@ def read_one(body: Raws, plans: Plans) -> tuple[Plan, Spool]:
     number, prompt, tokens_max = plans.read(body)
     spool = Spool()
     try:
-        spool.add("request", prompt, number, tokens_max)
+        spool.name("request", "the body")
+        spool.add(prompt, number, tokens_max)
     except BaseException as error:
         spool.close()
         if isinstance(error, ValueError):

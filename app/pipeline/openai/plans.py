@@ -70,6 +70,7 @@ class Plans:
         self._defaults = of_line(defaults)
         self._planned: dict[bytes, _Planned] = {}
         self._settled: dict[tuple[object, ...], Settled] = {}
+        self._last: tuple[Raws, Settled] | None = None  # of the line before: most ask alike
 
     @property
     def plan(self) -> Plan:
@@ -93,13 +94,9 @@ class Plans:
         rest = dict(body)
         for name in self._endpoint.texts:
             rest.pop(name, None)
-        key = (*rest, *map(bytes, rest.values()))
-        settled = self._settled.get(key)
-        if settled is None:
-            settled = self._settle(rest)
-            if len(self._settled) >= _KEPT:
-                self._settled.clear()
-            self._settled[key] = settled
+        if self._last is None or rest != self._last[0]:
+            self._last = rest, self._settled_for(rest)
+        settled = self._last[1]
         messages = self._endpoint.messages(body)
         planned = settled.planned
         for message in messages:
@@ -111,6 +108,16 @@ class Plans:
             planned.windows.check(messages, self._endpoint.texts[0])
         prompt = Prompt(messages, settled.reference, settled.params)
         return planned.number, prompt, tokens_max + settled.tokens
+
+    def _settled_for(self, rest: Raws) -> Settled:
+        key = (*rest, *map(bytes, rest.values()))
+        settled = self._settled.get(key)
+        if settled is None:
+            settled = self._settle(rest)
+            if len(self._settled) >= _KEPT:
+                self._settled.clear()
+            self._settled[key] = settled
+        return settled
 
     def _settle(self, rest: Raws) -> Settled:
         given = {name: msgspec.json.decode(raw) for name, raw in rest.items()}

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlmodel import col, select
 
 from app.db import Store
+from app.domain.ids import job_id
+from app.domain.states import JobState
+from app.models import Job
 from app.pipeline.control import cancel
 from app.pipeline.retry import retry
 from app.reports.jobs import job_view
@@ -65,3 +69,33 @@ def test_a_cancelled_batch_and_its_retry_are_read_as_one(engine: Engine) -> None
     assert [line.state for line in alone] == ["cancelled"] * 4
     assert [line.state for line in joined] == ["succeeded"] * 4
     assert [line.custom_id for line in joined] == [line.custom_id for line in alone]
+
+
+def close(engine: Engine, batch_id: str, *positions: int) -> None:
+    """Cancel a batch of which some jobs succeeded."""
+    cancel(engine.services, engine.account_id, batch_id)
+    engine.drain()
+    with engine.store.transaction() as tx:
+        for position in positions:
+            tx.get_one(Job, job_id(batch_id, position)).state = JobState.SUCCEEDED
+
+
+def test_a_retry_of_a_retry_is_read_in_the_places_of_the_first(engine: Engine) -> None:
+    first = engine.submit([f"Question {number}?" for number in range(5)], params=QUICK)
+    close(engine, first, 0, 2)
+    second = retry(engine.services, engine.account_id, first).batch_id
+    close(engine, second, 0)
+    third = retry(engine.services, engine.account_id, second).batch_id
+    engine.drain()
+    with engine.store.read() as session:
+        jobs = session.exec(select(Job).where(Job.batch_id == third).order_by(col(Job.id))).all()
+        joined, _ = result_page(
+            session, engine.account_id, third, 0, 9, selection=Selection(joined=True)
+        )
+    assert [(job.custom_id, job.retry_of) for job in jobs] == [("c3", 1), ("c4", 2)]
+    assert [(line.custom_id, line.state, len(line.completions)) for line in joined] == [
+        ("c1", "succeeded", 0),
+        ("c2", "succeeded", 0),
+        ("c3", "succeeded", 1),
+        ("c4", "succeeded", 1),
+    ]

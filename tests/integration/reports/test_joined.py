@@ -17,12 +17,15 @@ JOINED = Selection(joined=True)
 def make_chain(store: Store, account: Account, *runs: Outcomes) -> list[Batch]:
     """Batches that each retry the one before; each has these jobs, in these states."""
     batches: list[Batch] = []
+    names: list[str] = []
     with store.transaction() as tx:
         for run in runs:
             older = batches[-1].id if batches else None
             batches.append(make_batch(tx, account, retry_of=older))
             for custom_id, state in run.items():
-                make_job(tx, batches[-1], custom_id=custom_id, state=state)
+                place = names.index(custom_id) if older else None
+                make_job(tx, batches[-1], custom_id=custom_id, state=state, retry_of=place)
+            names = list(run)
     return batches
 
 
@@ -56,7 +59,7 @@ def test_two_retries_of_one_batch_do_not_mix(store: Store, account: Account) -> 
     first, second = make_chain(store, account, {"q1": "failed"}, {"q1": "succeeded"})
     with store.transaction() as tx:
         other = make_batch(tx, account, retry_of=first.id)
-        make_job(tx, other, custom_id="q1", state="cancelled")
+        make_job(tx, other, custom_id="q1", state="cancelled", retry_of=0)
     assert states(store, account, second) == {"q1": "succeeded"}
     assert states(store, account, other) == {"q1": "cancelled"}
 

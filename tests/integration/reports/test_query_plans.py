@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, select
 
 from app.db import Store, Tx
+from app.domain.ids import job_id
 from app.models import Account, Batch, BatchMetadata, Job
 from app.reports.jobs import job_view
 from app.reports.leaderboard import report
@@ -117,8 +118,7 @@ def _make_queue(tx: Tx, account: Account) -> None:
 
 
 def one_job(session: Session, account_id: str, batch_id: str) -> object:
-    job_id = session.exec(select(Job.id).where(Job.batch_id == batch_id, Job.position == 7)).one()
-    return job_view(session, account_id, job_id)
+    return job_view(session, account_id, job_id(batch_id, 7))
 
 
 READS: dict[str, tuple[Read, set[str]]] = {
@@ -150,7 +150,7 @@ READS: dict[str, tuple[Read, set[str]]] = {
         lambda session, account_id, batch_id: result_page(
             session, account_id, batch_id, 10, 20, Selection(joined=True)
         ),
-        {"pk_job", "uq_job_batch_id_custom_id", "ix_call_job_id"},
+        {"pk_job", "ix_job_retry_of", "ix_call_job_id"},
     ),
     "job": (one_job, {"ix_call_job_id"}),
     "report": (report, {"ix_usage_batch_id", "ix_verdict_batch_id", "ix_call_job_id"}),

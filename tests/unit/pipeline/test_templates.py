@@ -144,7 +144,7 @@ def test_a_line_has_variables_or_words_of_its_own() -> None:
         [RawLine(f"jobs[{n}]", line) for n, line in enumerate(lines)],
         Rules(template=of("Say {{ q }}")),
     )
-    assert [row.prompt for row in spool.rows()] == [
+    assert list(spool.prompts()) == [
         '{"messages":[{"role":"user","content":"Say why"}],"reference":"so"}',
         '{"messages":[{"role":"user","content":"{{ q }}"}],"reference":null}',
     ]
