@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,8 +55,11 @@ _PRAGMAS = (
     # 8 MiB for each connection: what a large transaction writes beyond that goes to its log early,
     # at no price, and what is read again is in the system's own cache.
     "cache_size=-8192",
-    "wal_autocheckpoint=4000",  # pages; a checkpoint holds up the writers
 )
+#: How many pages SQLite's log may have before a commit also writes them to the database. That
+#: holds up whoever commits: workers have a thread for it, and who waits for an answer of the API
+#: should not. It does so only where no worker has for a long time.
+_LOG_PAGES, _LOG_PAGES_HOT = 40_000, 4_000
 
 
 class Store:
@@ -96,7 +100,8 @@ class Store:
             pool_timeout=_CONNECTION_WAIT_S,
             connect_args={"timeout": 30, "check_same_thread": False, "cached_statements": 256},
         )
-        sa.event.listen(engine, "connect", _prepare_sqlite)
+        pages = _LOG_PAGES_HOT if self._hot else _LOG_PAGES
+        sa.event.listen(engine, "connect", partial(_prepare_sqlite, pages))
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
 
@@ -237,9 +242,9 @@ def insert_once(tx: Tx, row: SQLModel) -> bool:
     return connection.execute(statement.returning(sa.literal(1))).first() is not None
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(log_pages: int, connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver's own BEGIN is deferred, and never immediate
-    for pragma in _PRAGMAS:
+    for pragma in (*_PRAGMAS, f"wal_autocheckpoint={log_pages}"):
         connection.execute(f"PRAGMA {pragma}")
 
 

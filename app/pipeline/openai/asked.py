@@ -25,6 +25,37 @@ Fields = dict[str, Any]
 Raws = dict[str, msgspec.Raw]
 
 
+_Given = msgspec.Raw | msgspec.UnsetType
+
+
+class PlainBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A body of Chat Completions as most are, which is read at once: fields as they came, if at all."""
+
+    messages: Messages
+    model: _Given = msgspec.UNSET
+    max_tokens: _Given = msgspec.UNSET
+    max_completion_tokens: _Given = msgspec.UNSET
+    temperature: _Given = msgspec.UNSET
+    top_p: _Given = msgspec.UNSET
+    seed: _Given = msgspec.UNSET
+    stop: _Given = msgspec.UNSET
+    response_format: _Given = msgspec.UNSET
+    reasoning_effort: _Given = msgspec.UNSET
+    tools: _Given = msgspec.UNSET
+    tool_choice: _Given = msgspec.UNSET
+    overnight: _Given = msgspec.UNSET
+
+    def take_messages(self) -> Messages:
+        """The messages, which are not in it any more: what is left, most lines have in common."""
+        messages, self.messages = self.messages, []
+        return messages
+
+    def rest(self) -> Raws:
+        """The other fields."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__[1:]}
+        return {name: raw for name, raw in given.items() if raw is not msgspec.UNSET}
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """How the bodies of one endpoint are read.
@@ -62,13 +93,13 @@ def params_of(endpoint: Endpoint, given: Mapping[str, Any]) -> Fields:
 def _chat_messages(body: Raws) -> Messages:
     raw = _required(body, "messages")
     try:
-        return _with_user(_MESSAGES.decode(raw), "messages")
+        return with_user(_MESSAGES.decode(raw), "messages")
     except msgspec.ValidationError:
         given = msgspec.json.decode(raw)
     if not isinstance(given, list):
         raise _refused("messages", "should be an array")
     where = "messages"
-    return _with_user([_message(one, f"{where}[{n}]") for n, one in enumerate(given)], where)
+    return with_user([_message(one, f"{where}[{n}]") for n, one in enumerate(given)], where)
 
 
 def _message(given: Any, where: str) -> Message:
@@ -103,7 +134,12 @@ def _part(given: Any) -> Any:
     return {"type": _PART_TYPES[kind], "text": given.get("text")}
 
 
-def _with_user(messages: Messages, where: str) -> Messages:
+def with_user(messages: Messages, where: str) -> Messages:
+    """The messages, if they are a conversation.
+
+    Raises:
+        InvalidRequestError: they are none.
+    """
     try:
         check_turns(messages)
     except InvalidRequestError as error:
@@ -130,7 +166,7 @@ def _response_messages(body: Raws) -> Messages:
             messages.insert(0, Message("system", _TEXT.decode(instructions)))
         except msgspec.ValidationError:
             raise _refused("instructions", "should be a text") from None
-    return _with_user(messages, "input")
+    return with_user(messages, "input")
 
 
 def _items(given: list[Any]) -> Messages:

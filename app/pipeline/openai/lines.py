@@ -1,14 +1,14 @@
 """The lines of a batch's input file: every one checked, and every fault named with its line."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from app.domain.errors import InvalidRequestError, TooLargeError
 from app.domain.plan import Plan
 from app.pipeline.lines import JOBS_MAX, LINE_BYTES_MAX, RawLine
-from app.pipeline.openai.asked import Raws
+from app.pipeline.openai.asked import CHAT, PlainBody, Raws
 from app.pipeline.openai.plans import Plans
 from app.pipeline.spool import Spool
 from app.vault.spool import SealedSpool
@@ -34,13 +34,16 @@ class LinesRefusedError(Exception):
         self.errors = errors
 
 
-class _Line(msgspec.Struct, frozen=True):
+_Body = TypeVar("_Body")
+
+
+class _Line(msgspec.Struct, Generic[_Body], frozen=True):
     """A line, as far as it is OpenAI's; what is beside that is not read."""
 
     custom_id: str
     method: str
     url: str
-    body: Raws
+    body: _Body
 
 
 class _FaultError(Exception):
@@ -53,7 +56,8 @@ class _FaultError(Exception):
         return LineError(self.code, self.message, self.param, number_of(line.where))
 
 
-_DECODER = msgspec.json.Decoder(_Line)
+_DECODER = msgspec.json.Decoder(_Line[Raws])
+_PLAIN_DECODER = msgspec.json.Decoder(_Line[PlainBody])
 
 
 def read_lines(
@@ -98,10 +102,7 @@ def _take(spool: Spool, line: RawLine, endpoint: str, plans: Plans) -> None:
         raise _FaultError("too_many_requests", f"a batch has at most {JOBS_MAX:,} requests")
     if len(line.body) > LINE_BYTES_MAX:
         raise _FaultError("invalid_json_line", f"a line has at most {LINE_BYTES_MAX:,} bytes")
-    try:
-        read = _DECODER.decode(line.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _unreadable(error) from None
+    read = _read(line, is_plain=endpoint == CHAT)
     if read.method != "POST" or read.url != endpoint:
         raise _elsewhere(read, endpoint)
     try:
@@ -110,8 +111,9 @@ def _take(spool: Spool, line: RawLine, endpoint: str, plans: Plans) -> None:
         code = "duplicate_custom_id" if "already used" in error.message else "invalid_custom_id"
         raise _FaultError(code, error.message, "custom_id") from None
     try:
-        number, prompt, tokens_max = plans.read(read.body)
-        spool.add(prompt, number, tokens_max)
+        body = read.body
+        asked = plans.read_plain(body) if isinstance(body, PlainBody) else plans.read(body)
+        spool.add(*asked)
     except InvalidRequestError as error:
         param = "body" if error.param is None else f"body.{error.param}"
         raise _FaultError("invalid_request", f"body.{error.message}", param) from None
@@ -119,7 +121,17 @@ def _take(spool: Spool, line: RawLine, endpoint: str, plans: Plans) -> None:
         raise _FaultError("invalid_request", f"body: {error}", "body") from None
 
 
-def _elsewhere(line: _Line, endpoint: str) -> _FaultError:
+def _read(line: RawLine, *, is_plain: bool) -> _Line[PlainBody] | _Line[Raws]:
+    """A line, at once if it is plain; if not, its body as it came, for what is wrong to be told."""
+    try:
+        return (_PLAIN_DECODER if is_plain else _DECODER).decode(line.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if not is_plain:
+            raise _unreadable(error) from None
+    return _read(line, is_plain=False)
+
+
+def _elsewhere(line: _Line[Any], endpoint: str) -> _FaultError:
     if line.method != "POST":
         return _FaultError("invalid_method", "method: only POST is taken", "method")
     return _FaultError(
@@ -146,11 +158,11 @@ def read_one(body: Raws, plans: Plans) -> tuple[Plan, Spool]:
     Raises:
         InvalidRequestError: something of it is wrong.
     """
-    number, prompt, tokens_max = plans.read(body)
+    asked = plans.read(body)
     spool = Spool()
     try:
         spool.name("request", "the body")
-        spool.add(prompt, number, tokens_max)
+        spool.add(*asked)
     except BaseException as error:
         spool.close()
         if isinstance(error, ValueError):

@@ -9,12 +9,12 @@ from app.billing.bound import input_tokens_max, schema_tokens_max
 from app.db import Store
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
-from app.domain.prompt import Params, Prompt, Variant, is_plain
+from app.domain.prompt import Messages, Params, Prompt, Variant, is_plain
 from app.pipeline.account_plan import account_plan
 from app.pipeline.context import Windows, windows_of
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import CheckPrompt
-from app.pipeline.openai.asked import Endpoint, Fields, Raws, params_of
+from app.pipeline.openai.asked import Endpoint, Fields, PlainBody, Raws, params_of, with_user
 from app.pipeline.openai.beyond import FIELD, body_of, of_line, over, read_beyond
 from app.pipeline.openai.names import Names, is_full
 from app.pipeline.variants import prompt_check, read_params
@@ -70,7 +70,7 @@ class Plans:
         self._defaults = of_line(defaults)
         self._planned: dict[bytes, _Planned] = {}
         self._settled: dict[tuple[object, ...], Settled] = {}
-        self._last: tuple[Raws, Settled] | None = None  # of the line before: most ask alike
+        self._last: tuple[PlainBody, Settled] | None = None  # of the line before: most ask alike
 
     @property
     def plan(self) -> Plan:
@@ -85,8 +85,8 @@ class Plans:
             str(one.ref) for planned in self._planned.values() for one in _contestants(planned.plan)
         }
 
-    def read(self, body: Raws) -> tuple[int, Prompt, int]:
-        """The plan's number, the prompt, and the bound on its tokens, of a line's body.
+    def read(self, body: Raws) -> tuple[Prompt, int, int]:
+        """The prompt, the number of its plan, and the bound on its tokens, of a line's body.
 
         Raises:
             InvalidRequestError: something of it is wrong; `param` is relative to the body.
@@ -94,10 +94,21 @@ class Plans:
         rest = dict(body)
         for name in self._endpoint.texts:
             rest.pop(name, None)
-        if self._last is None or rest != self._last[0]:
-            self._last = rest, self._settled_for(rest)
-        settled = self._last[1]
-        messages = self._endpoint.messages(body)
+        settled = self._settled_for(rest)
+        return self._prompt_of(settled, self._endpoint.messages(body))
+
+    def read_plain(self, body: PlainBody) -> tuple[Prompt, int, int]:
+        """The same of a body that was read at once.
+
+        Raises:
+            InvalidRequestError: something of it is wrong; `param` is relative to the body.
+        """
+        messages = body.take_messages()
+        if self._last is None or body != self._last[0]:
+            self._last = body, self._settled_for(body.rest())
+        return self._prompt_of(self._last[1], with_user(messages, "messages"))
+
+    def _prompt_of(self, settled: Settled, messages: Messages) -> tuple[Prompt, int, int]:
         planned = settled.planned
         for message in messages:
             if not is_plain(message):
@@ -107,7 +118,7 @@ class Plans:
         if tokens_max > planned.windows.smallest:
             planned.windows.check(messages, self._endpoint.texts[0])
         prompt = Prompt(messages, settled.reference, settled.params)
-        return planned.number, prompt, tokens_max + settled.tokens
+        return prompt, planned.number, tokens_max + settled.tokens
 
     def _settled_for(self, rest: Raws) -> Settled:
         key = (*rest, *map(bytes, rest.values()))
