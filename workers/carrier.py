@@ -46,7 +46,9 @@ class Carrier:
         self._policy = policy
         self._executor = executor
         self._trusted = parse_trusted(services.settings.trusted_hosts)
-        self._senders = SenderSet(services.settings.trusted_hosts)
+        self._senders = SenderSet(
+            services.settings.trusted_hosts, in_flight_max=services.settings.worker_in_flight
+        )
         # By the key's own id and base URL: a key that was replaced is never found here.
         self._credentials: dict[tuple[str, str | None, str | None], Credential] = {}
         self._sender_of: dict[tuple[str, str | None], Sender] = {}

@@ -15,8 +15,6 @@ from app.pipeline.backlog import Entry
 _T = TypeVar("_T", bound=Hashable)
 
 Key = tuple[str, str, str]
-#: The part of the in-flight limit that only interactive batches may use, on top of it.
-INTERACTIVE_RESERVE = 1 / 16
 
 
 class Turns:

@@ -1,10 +1,11 @@
 """The calls in flight: launched, counted, learnt from when they land, and written."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Sequence
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -32,6 +33,7 @@ from app.pipeline.services import Services
 from workers.carrier import Carrier
 from workers.choose import Key
 from workers.lease import Lease
+from workers.slots import Slots
 from workers.tokens import Tokens
 from workers.writer import Writer
 
@@ -39,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 _CANCEL_S = 1.0
+#: What was claimed for a slot that does not come free is given back after so long.
+HELD_MAX_S = 0.25
 #: Anthropic's status for too many calls of everybody's at once.
 _OVERLOADED = 529
 
@@ -73,45 +77,78 @@ class Flight:
         self._carrier = Carrier(services, policy, executor)
         self._carrier.on_told = self._governor.told
         self.tokens = Tokens()
+        self.slots = Slots(services.settings.worker_in_flight)
         self._calls: dict[asyncio.Task[None], Prepared] = {}
+        # Claimed a moment before there is a slot for them; with the time until which they are kept.
+        self._held: deque[tuple[float, Prepared]] = deque()
+        self._suspects = 0
         self.by_account: Counter[str] = Counter()
         self.by_entry: Counter[Key] = Counter()
-        self.landed = asyncio.Event()
         self.on_parked: Callable[[str], None] = lambda _lane_id: None
 
     def __len__(self) -> int:
         """How many calls are on their way."""
-        return len(self._calls)
+        return self.slots.taken
+
+    @property
+    def held(self) -> int:
+        """How many of them wait for a slot."""
+        return len(self._held)
 
     @property
     def call_ids(self) -> set[str]:
         """Which calls are on their way."""
-        return {prepared.call.id for prepared in self._calls.values()}
+        of = (*self._calls.values(), *(prepared for _, prepared in self._held))
+        return {prepared.call.id for prepared in of}
 
     @property
     def has_suspect(self) -> bool:
         """Whether a call is on its way that may end this process: it is the only such."""
-        return any(one.call.crash_count >= SUSPECT_CRASHES for one in self._calls.values())
+        return self._suspects > 0
 
     def launch_all(self, calls: Sequence[Prepared]) -> None:
-        """Send them."""
+        """Send them, each as soon as it has a slot."""
+        self.slots.take(len(calls))
+        loop, limit = asyncio.get_running_loop(), self.slots.limit
+        until = loop.time() + HELD_MAX_S
         for prepared in calls:
-            self._launch(prepared)
+            self.by_account[prepared.call.account_id] += 1
+            self.by_entry[key_of(prepared)] += 1
+            self._suspects += _is_suspect(prepared)
+            reserve = self.slots.reserve if prepared.call.interactive else 0
+            if len(self._calls) < limit + reserve:
+                self._start(prepared, self._carry(prepared))
+            else:
+                self._held.append((until, prepared))
+        if self._held:
+            loop.call_at(until, self._give_back_held, until)
 
-    def _launch(self, prepared: Prepared) -> None:
-        task = asyncio.get_running_loop().create_task(self._carry(prepared))
+    def _start(self, prepared: Prepared, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._calls[task] = prepared
-        self.by_account[prepared.call.account_id] += 1
-        self.by_entry[key_of(prepared)] += 1
         task.add_done_callback(self._land)
 
     def _land(self, task: asyncio.Task[None]) -> None:
         prepared = self._calls.pop(task)
         _take_one(self.by_account, prepared.call.account_id)
         _take_one(self.by_entry, key_of(prepared))
-        self.landed.set()
+        self._suspects -= _is_suspect(prepared)
+        self.slots.land()
+        if self._held and len(self._calls) < self.slots.limit:
+            _, first = self._held.popleft()
+            self._start(first, self._carry(first))
         if not task.cancelled() and task.exception() is not None:
             log.error("call_task_failed", call=prepared.call.id, exc_info=task.exception())
+
+    def _give_back_held(self, until: float = math.inf) -> None:
+        """No slot came free for those that were kept until then: whoever has one may take them."""
+        while self._held and self._held[0][0] <= until:
+            _, prepared = self._held.popleft()
+            self._start(prepared, self._give_back(prepared.call, "no_slot"))
+
+    async def _give_back(self, call: ClaimedCall, why: str) -> None:
+        self._writer.put(given_back(call, why))
+        await self._free(call, learnt=False)
 
     async def _carry(self, prepared: Prepared) -> None:
         call, learnt = prepared.call, False
@@ -213,6 +250,7 @@ class Flight:
 
     async def land_all(self, grace_s: float) -> int:
         """Let calls finish within the grace time, and give the rest back; answers how many."""
+        self._give_back_held()
         if self._calls:
             await asyncio.wait(list(self._calls), timeout=grace_s)
         left = list(self._calls)
@@ -227,6 +265,10 @@ class Flight:
 def key_of(prepared: Prepared) -> Key:
     """The backlog entry a call came from."""
     return (prepared.call.lane_id, prepared.call.model, prepared.call.batch_id)
+
+
+def _is_suspect(prepared: Prepared) -> bool:
+    return prepared.call.crash_count >= SUSPECT_CRASHES
 
 
 def _take_one(counter: Counter[_T], key: _T) -> None:

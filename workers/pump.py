@@ -21,7 +21,7 @@ from app.pipeline.land import land
 from app.pipeline.outcomes import Policy, given_back
 from app.pipeline.reconcile import held_by
 from app.pipeline.services import Services
-from workers.choose import INTERACTIVE_RESERVE, Key, Turns, choose
+from workers.choose import Key, Turns, choose
 from workers.flight import Flight
 from workers.lease import Lease
 from workers.waits import Waits
@@ -31,10 +31,6 @@ log = structlog.get_logger(__name__)
 
 #: How often the backlog is read though nobody hinted: what was queued is found at the latest then.
 POLL_S = 1.0
-#: A turn waits this long for more slots to come free, so that claims have some size.
-TOP_UP_S = 0.020
-#: Or until so many are free: this part of the in-flight limit, or this number.
-_TOP_UP_PART, _TOP_UP_MOST = 10, 64
 _BUDGET_WAIT_S = 0.25
 _TRIAL_WAIT_S = 0.25
 _STORE_WAIT_S = 0.5
@@ -64,8 +60,6 @@ class Pump:
         self._lease = lease
         self._governor = governor
         self._breaker = breaker
-        self._limit = services.settings.worker_in_flight
-        self._reserve = max(1, int(self._limit * INTERACTIVE_RESERVE))
         # Claims and writes each have a thread, so that neither waits for the other's commit.
         self._claims: Executor = ThreadPoolExecutor(1, thread_name_prefix="claims")
         self._writes: Executor = ThreadPoolExecutor(1, thread_name_prefix="writes")
@@ -74,6 +68,7 @@ class Pump:
             services, lease, (governor, breaker), policy, self._writer, self._claims
         )
         self.flight.on_parked = self._forget_lane
+        self._slots = self.flight.slots
         self._waits = Waits(services, self._claims)
         self._entries: dict[Key, Entry] = {}
         self._not_before: dict[Key, float] = {}
@@ -104,13 +99,13 @@ class Pump:
     def _wake(self) -> None:
         self._read_at = -POLL_S
         self._woken.set()
-        self.flight.landed.set()
+        self._slots.wake()
 
     async def stop(self, grace_s: float) -> int:
         """Claim no more, let what is in flight finish, give the rest back; answers how many."""
         self._stopping = True
         self._woken.set()
-        self.flight.landed.set()
+        self._slots.wake()
         if self._task is not None:
             await self._task
         left = await self.flight.land_all(grace_s)
@@ -137,7 +132,7 @@ class Pump:
             await self._breaker.refresh()
 
     async def _turn(self) -> None:
-        await self._wait_for_slots()
+        await self._slots.wait(self._read_at + POLL_S)
         if self._stopping:
             return
         if not self._lease.is_good:
@@ -149,28 +144,8 @@ class Pump:
         claimed = 0
         for entry, wanted in await self._picks():
             claimed += await self._claim(entry, wanted)
-        if claimed == 0 and self._free > 0:
+        if claimed == 0 and self._slots.free + self._slots.ahead > 0:
             await self._idle()
-
-    @property
-    def _free(self) -> int:
-        """Slots free for anybody; negative while the interactive reserve is in use."""
-        return self._limit - len(self.flight)
-
-    async def _wait_for_slots(self) -> None:
-        """Wait for a free slot, and a moment more: a few at once are claimed more cheaply.
-
-        With none free it is looked at each poll whether something may use the reserve.
-        """
-        enough = max(1, min(self._limit // _TOP_UP_PART, _TOP_UP_MOST))
-        until = self._loop.time() + TOP_UP_S
-        while self._free < enough and not self._stopping:
-            self.flight.landed.clear()
-            try:
-                async with asyncio.timeout_at(until if self._free > 0 else self._read_at + POLL_S):
-                    await self.flight.landed.wait()
-            except TimeoutError:
-                return
 
     async def _read_backlog(self) -> None:
         now = self._loop.time()
@@ -199,9 +174,9 @@ class Pump:
         shut = await self._breaker.open_models({entry.lane_id for entry in ready})
         self._trials = {circuit for circuit, left_s in shut.items() if left_s <= 0}
         ready = [one for one in ready if shut.get((one.lane_id, one.model), 0.0) <= 0]
-        picks = choose(
-            ready, self.flight.by_account, self.flight.by_entry, self._free, self._reserve
-        )
+        flight, slots = self.flight, self._slots
+        free, reserve = slots.free + slots.ahead, slots.reserve + flight.held
+        picks = choose(ready, flight.by_account, flight.by_entry, free, reserve)
         return self._turns.order(picks)
 
     async def _idle(self) -> None:
@@ -243,9 +218,10 @@ class Pump:
             mark = self._marks.get(entry.key, 0)
             of = (self._services, self._lease.worker_id, entry, grant.granted)
             may_suspect = not self.flight.has_suspect
-            got = await self._loop.run_in_executor(
-                self._claims, partial(claim, *of, from_rank=mark, suspect=may_suspect)
-            )
+            with self._slots.claiming():
+                got = await self._loop.run_in_executor(
+                    self._claims, partial(claim, *of, from_rank=mark, suspect=may_suspect)
+                )
             self._marks[entry.key] = got.mark
             self._claim_unsure = False
         finally:

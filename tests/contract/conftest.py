@@ -9,7 +9,7 @@ from tests.contract.sending import make_sender
 from tests.fakes.provider import FakeProvider
 
 
-@pytest.fixture(params=["httpx", "fast", "guarded"])
+@pytest.fixture(params=["httpx", "fast", "fast, many", "guarded"])
 async def sender(request: pytest.FixtureRequest) -> AsyncIterator[Sender]:
     made = make_sender(request.param)
     yield made

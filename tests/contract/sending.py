@@ -21,6 +21,8 @@ def make_sender(kind: str) -> Sender:
             return HttpxSender(**options)
         case "fast":
             return FastSender(**options)
+        case "fast, many":
+            return FastSender(**options, in_flight_max=1024)
         case _:
             return GuardedSender(("127.0.0.1",), **options)
 

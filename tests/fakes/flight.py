@@ -1,5 +1,6 @@
 """A worker without its turns: what it is given it sends, learns from, and records."""
 
+import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
@@ -11,6 +12,8 @@ from app.pipeline.record import record
 from tests.fakes.engine import Engine
 from tests.fakes.redis import FakeSharedServer
 from workers.flight import Flight
+
+_LANDED_S = 1.0
 
 
 class _GoodLease:
@@ -53,8 +56,8 @@ class FlyingWorker:
         """Send calls together, and wait until all have landed and are recorded."""
         self._flight.launch_all(calls)
         while len(self._flight):
-            self._flight.landed.clear()
-            await self._flight.landed.wait()
+            slots = self._flight.slots
+            await slots.wait_for(slots.limit, asyncio.get_running_loop().time() + _LANDED_S)
         record(self._engine.services, self._written)
         self._written.clear()
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from app.domain.wire import Sender
 from app.net import RESPONSE_BYTES_MAX, GuardedSender
 from app.providers.registry import SenderKind
-from app.providers.senders.fast import FastSender
+from app.providers.senders.fast import ONE_THREAD_MAX, FastSender
 from app.providers.senders.httpx import HttpxSender
 from app.providers.simulated import SimulatedSender
 
@@ -17,16 +17,24 @@ __all__ = ["FastSender", "HttpxSender", "SenderSet"]
 
 
 class SenderSet:
-    """The senders of one process, for one event loop; each opens its connections on first use."""
+    """The senders of one process, for one event loop; each opens its connections on first use.
+
+    Args:
+        trusted_hosts: whose private addresses may be sent to.
+        response_bytes_max: the cap on each decoded answer.
+        in_flight_max: how many requests may be under way at a time.
+    """
 
     def __init__(
         self,
         trusted_hosts: Sequence[str] = (),
         *,
         response_bytes_max: int = RESPONSE_BYTES_MAX,
+        in_flight_max: int = ONE_THREAD_MAX,
     ) -> None:
+        fast = FastSender(response_bytes_max=response_bytes_max, in_flight_max=in_flight_max)
         self._senders: dict[SenderKind, Sender] = {
-            SenderKind.FAST: FastSender(response_bytes_max=response_bytes_max),
+            SenderKind.FAST: fast,
             SenderKind.GUARDED: GuardedSender(trusted_hosts, response_bytes_max=response_bytes_max),
             SenderKind.SIMULATED: SimulatedSender(),
         }

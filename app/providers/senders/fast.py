@@ -28,6 +28,9 @@ from app.net.outcomes import dropped, no_connection, not_http, not_sendable, tim
 CONNECT_TIMEOUT_S = 10.0
 #: Shorter than vendors keep an idle connection, so that we do not send into one just closing.
 IDLE_MAX_S = 30.0
+#: With more in flight, answers are taken by several threads: each answer has to wait for the
+#: interpreter, and where one thread waits for all of them in turn, they are read ever later.
+ONE_THREAD_MAX = 512
 #: How hyper's client says that it failed before a request was written.
 _BEFORE_SENDING = "client error (Connect)"
 
@@ -40,8 +43,10 @@ class FastSender:
         *,
         response_bytes_max: int = RESPONSE_BYTES_MAX,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        in_flight_max: int = ONE_THREAD_MAX,
     ) -> None:
         self._bytes_max = response_bytes_max
+        self._has_threads = in_flight_max > ONE_THREAD_MAX
         self._connect_timeout_s = connect_timeout_s
         self._client: Client | None = None
 
@@ -79,6 +84,7 @@ class FastSender:
         # Made on first use: it starts a thread, which a fork would lose.
         self._client = (
             ClientBuilder()
+            .runtime_multithreaded(self._has_threads)
             .no_proxy()
             .follow_redirects(enable=False)
             .referer(enable=False)
