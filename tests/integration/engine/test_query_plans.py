@@ -5,15 +5,16 @@ PostgreSQL is told to avoid sequential scans: one that is still in a plan has no
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 
+from app import sessions
 from app.db import Store, Tx
-from app.dialects import for_psycopg
+from app.dialects import change_on_sqlite, for_psycopg
 from app.pipeline.control import cancel, resume
 from app.pipeline.reconcile import reconcile, recover_lost_workers
 from app.pipeline.retry import retry
@@ -26,6 +27,22 @@ GROWING = {
     "stored_text", "usage", "verdict",
 }  # fmt: skip
 Recorded = dict[str, Any]
+
+
+class NotingDriver:
+    """A connection of SQLite's driver that notes what it is told to execute."""
+
+    def __init__(self, driver: Any, note: Callable[[str, Any], None]) -> None:
+        self._driver = driver
+        self._note = note
+
+    @property
+    def total_changes(self) -> int:
+        return int(self._driver.total_changes)
+
+    def execute(self, statement: str, values: Any) -> None:
+        self._note(statement, tuple(values))
+        self._driver.execute(statement, values)
 
 
 @contextmanager
@@ -49,9 +66,16 @@ def recorded(store: Store) -> Iterator[Recorded]:
 
         return noted
 
+    def change_rows(driver: Any, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+        def noted(text: str, values: Any) -> None:
+            note(None, None, text, values, None, many=False)
+
+        return change_on_sqlite(cast("Any", NotingDriver(driver, noted)), statement, rows)
+
     sa.event.listen(store.engine, "before_cursor_execute", note)
     try:
         with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sessions, "change_on_sqlite", change_rows)
             for name in ("fast", "select", "change"):  # they go to the driver by themselves
                 patched.setattr(Tx, name, noting(getattr(Tx, name)))
             yield seen
@@ -107,6 +131,7 @@ def test_no_query_of_the_engine_reads_a_growing_table_from_end_to_end(engine: En
         run_everything(engine)
     assert len(statements) > 40
     assert any("cache_key = d.wanted" in statement for statement in statements)
+    assert any("UPDATE attempt SET state = d." in statement for statement in statements)
     scanning = {
         statement: tables
         for statement, parameters in statements.items()
