@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 from rich.console import Console
 from rich.table import Table
@@ -31,20 +32,28 @@ from tests.servers.places import temporary_directory
 PROMPTS, IN_FLIGHT = 2_000, 256
 _HERE = Path(__file__).parent / "peers"
 _INSTALL_MAX_S, _RUN_MAX_S = 900, 300
+#: What is installed, the first of which is the peer, and the program of `peers` that drives it.
 _PYTHON_PEERS = {
     "litellm": ("litellm", "litellm_peer.py"),
     "inspect-ai": ("inspect-ai openai", "inspect_peer.py"),
     "curator": ("bespokelabs-curator", "curator_peer.py"),
 }
+#: What one asks beside the prompts: curator looks once for the limits in an answer's headers.
+_ASKED_BESIDE = {"curator": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one of them took."""
 
+    version: str
     seconds: float
     cpu_s: float
     rss_mb: float
+
+
+class MissingError(Exception):
+    """What a peer needs is not on this machine."""
 
 
 def main() -> int:
@@ -54,12 +63,10 @@ def main() -> int:
         provider = stack.enter_context(mock_provider(directory, LATENCY_S))
         prompts = directory / "prompts.jsonl"
         prompts.write_bytes(b"".join(lines_of(PROMPTS)))
-        rows = [("overnight", *_ours(stack, provider))]
-        for name, (packages, script) in _PYTHON_PEERS.items():
-            rows.append(
-                _row(name, provider, _python_peer(directory, name, packages, script, prompts))
-            )
-        rows.append(_row("promptfoo", provider, _promptfoo(directory, prompts)))
+        peers = {name: _python_peer(directory, name, prompts) for name in _PYTHON_PEERS}
+        peers["promptfoo"] = _promptfoo(directory, prompts)
+        rows = [_ours(stack, provider)]
+        rows += [_row(name, provider, start) for name, start in peers.items()]
         _print(rows)
     return 0
 
@@ -68,7 +75,7 @@ Start = Callable[[str], Seen]
 Row = tuple[str, str, str, str, str]
 
 
-def _ours(stack: ExitStack, provider: MockProvider) -> tuple[str, str, str, str]:
+def _ours(stack: ExitStack, provider: MockProvider) -> Row:
     """A worker process from its start to the end of the batch, with the store and the broker."""
     servers = Servers(
         stack.enter_context(postgres_server(fsync=True)),
@@ -82,19 +89,23 @@ def _ours(stack: ExitStack, provider: MockProvider) -> tuple[str, str, str, str]
         run = ours.run(account_id, "overnight", PROMPTS)
         seconds = time.monotonic() - began
     # Its CPU time before the batch, which is that of its imports, counts as it does for the others.
-    return _cells(Seen(seconds, sum(run.cpu_s.values()), run.rss_max_bytes / 2**20), run.per_s)
+    seen = Seen("", seconds, sum(run.cpu_s.values()), run.rss_max_bytes / 2**20)
+    return ("overnight", *_cells(seen, run.per_s))
 
 
 def _row(name: str, provider: MockProvider, start: Start) -> Row:
     provider.forget(name)
     try:
         seen = start(provider.base_url(name))
+    except MissingError as error:
+        return (name, f"not run: {error}", "", "", "")
     except (OSError, subprocess.SubprocessError) as error:
         return (name, f"not run: {type(error).__name__}", "", "", "")
-    answered = provider.journal(name).answered
+    answered = provider.journal(name).answered[_ASKED_BESIDE.get(name, 0) :]
+    full_name = f"{name} {seen.version}"
     if len(answered) < PROMPTS:
-        return (name, f"{len(answered)} of {PROMPTS} answered", "", "", "")
-    return (name, *_cells(seen, steady_rate(answered)))
+        return (full_name, f"{len(answered)} of {PROMPTS} answered", "", "", "")
+    return (full_name, *_cells(seen, steady_rate(answered)))
 
 
 def _cells(seen: Seen, steady_per_s: float) -> tuple[str, str, str, str]:
@@ -106,14 +117,18 @@ def _cells(seen: Seen, steady_per_s: float) -> tuple[str, str, str, str]:
     )
 
 
-def _python_peer(directory: Path, name: str, packages: str, script: str, prompts: Path) -> Start:
+def _python_peer(directory: Path, name: str, prompts: Path) -> Start:
+    packages, script = _PYTHON_PEERS[name]
+
     def start(base_url: str) -> Seen:
         home = directory / name
         uv = Path(sys.executable).with_name("uv")
         _install([uv, "venv", "--python", sys.executable, home])
         _install([uv, "pip", "install", "--python", home / "bin/python", *packages.split()])
         arguments = [base_url, prompts, str(IN_FLIGHT)]
-        return _measured([home / "bin/python", _HERE / script, *arguments], home, {})
+        asked = f"import importlib.metadata as m; print(m.version('{packages.split()[0]}'))"
+        version = _install([home / "bin/python", "-c", asked])
+        return _measured([home / "bin/python", _HERE / script, *arguments], home, version, {})
 
     return start
 
@@ -123,8 +138,8 @@ def _promptfoo(directory: Path, prompts: Path) -> Start:
         home = directory / "promptfoo"
         home.mkdir()
         npm = shutil.which("npm")
-        if npm is None:
-            raise FileNotFoundError("npm")
+        if npm is None or shutil.which("node") is None:
+            raise MissingError("node and npm are not installed")
         _install(
             [npm, "install", "--silent", "--no-fund", "--no-audit", "--prefix", home, "promptfoo"]
         )
@@ -149,35 +164,51 @@ def _promptfoo(directory: Path, prompts: Path) -> Start:
             "PROMPTFOO_DISABLE_UPDATE": "1",
             "PROMPTFOO_CONFIG_DIR": str(home / "kept"),
         }
-        return _measured(command, home, quiet)
+        manifest = json.loads((home / "node_modules/promptfoo/package.json").read_bytes())
+        return _measured(command, home, manifest["version"], quiet)
 
     return start
 
 
-def _install(command: Sequence[str | Path]) -> None:
-    subprocess.run(
-        [str(word) for word in command], check=True, capture_output=True, timeout=_INSTALL_MAX_S
-    )
+def _install(command: Sequence[str | Path]) -> str:
+    """Run what is not measured, and give what it says."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, check=True, capture_output=True, timeout=_INSTALL_MAX_S)
+    return done.stdout.decode().strip()
 
 
-def _measured(command: Sequence[str | Path], home: Path, quiet: Mapping[str, str]) -> Seen:
+def _measured(
+    command: Sequence[str | Path], home: Path, version: str, quiet: Mapping[str, str]
+) -> Seen:
     """Run it, and say what it and its children took."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     with (home / "log").open("wb") as log:
-        subprocess.run(
+        process = subprocess.Popen(
             [str(word) for word in command],
             cwd=home,
             env={**os.environ, **quiet, "HOME": str(home)},  # it keeps nothing of ours or anybody's
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            timeout=_RUN_MAX_S,
-            check=False,  # promptfoo ends with 100 where an assertion fails; the journal decides
         )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Seen(time.monotonic() - began, cpu_s, after.ru_maxrss / 1024)
+    took = _waited_for(process)
+    cpu_s = took.ru_utime + took.ru_stime
+    return Seen(version, time.monotonic() - began, cpu_s, took.ru_maxrss / 1024)
+
+
+def _waited_for(process: "subprocess.Popen[bytes]") -> resource.struct_rusage:
+    """What a process and its children took, of none that ran before it.
+
+    How it ends says nothing: promptfoo ends with 100 where an assertion fails. The journal decides.
+    """
+    killing = Timer(_RUN_MAX_S, process.kill)
+    killing.start()
+    try:
+        _, status, took = os.wait4(process.pid, 0)
+    finally:
+        killing.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return took
 
 
 def _print(rows: Sequence[Row]) -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import sys
 import tempfile
+from importlib.util import find_spec
+from pathlib import Path
 
 from bespokelabs import curator
 
@@ -18,6 +20,10 @@ def main(base_url: str, prompts: str, in_flight: int) -> None:
         "max_requests_per_minute": 1_000_000,
         "max_tokens_per_minute": 1_000_000_000,
     }
+    # It counts every prompt's tokens by a vocabulary that it would fetch from the network at each
+    # start; the same file lies in litellm, which it needs anyway.
+    package = Path(find_spec("litellm").submodule_search_locations[0])
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(package / "litellm_core_utils" / "tokenizers")
     with tempfile.TemporaryDirectory() as cache:
         os.environ.update(
             CURATOR_CACHE_DIR=cache, OPENAI_API_KEY="sk-bench", TELEMETRY_ENABLED="false"
