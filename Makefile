@@ -26,7 +26,7 @@ PYTHONS := $(strip $(PYTHON) python3) python3.14 python3.13 python3.12 python3.1
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
 ##@ See it
-.PHONY: demo demo-local bench bench-peers
+.PHONY: demo demo-local bench bench-peers bench-scale
 demo: $(BIN)/.runtime ## A judged batch over simulated models, from submit to signed webhook
 	$(BIN)/overnight demo
 
@@ -38,6 +38,9 @@ bench: $(BIN)/.dev ## One line of JSON for each bar of performance
 
 bench-peers: $(BIN)/.dev ## The same prompts through us and through what one would take instead
 	$(BIN)/python -m tests.bench.peers_main
+
+bench-scale: $(BIN)/.dev ## What a call costs as calls, workers and accounts become more
+	$(BIN)/python -m tests.bench.scale
 
 ##@ Work on it
 .PHONY: .venv .venv-local test torture chaos check fix cases
