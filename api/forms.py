@@ -1,6 +1,6 @@
-"""Forms with one file: read in a stream, the file in a spool on the disk, under a limit."""
+"""Forms with one file, read in a stream and under a limit."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, cast
@@ -26,7 +26,20 @@ _FIELDS_MAX = 8
 
 
 class _Parser(MultiPartParser):
-    """Parses a form whose file does not touch the disk in plain: it may be one to retain nothing."""
+    def __init__(
+        self, request: Request, fields: Sequence[str], receive: Callable[[str], UploadFile]
+    ) -> None:
+        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            raise InvalidRequestError("send a form (multipart/form-data) with a field named file")
+        super().__init__(
+            request.headers,
+            _stream_of(request),
+            max_files=1,
+            max_fields=_FIELDS_MAX,
+            max_part_size=_FIELD_BYTES_MAX,
+        )
+        self._fields = fields
+        self._receive = receive
 
     @override
     def on_headers_finished(self) -> None:
@@ -34,41 +47,53 @@ class _Parser(MultiPartParser):
         part = self._current_part
         if part.file is not None:
             part.file.file.close()
-            part.file.file = cast("BinaryIO", SealedSpool())
+            part.file = self._receive(part.file.filename or "")
             self._files_to_close_on_error.append(
                 cast("SpooledTemporaryFile[bytes]", part.file.file)
             )
 
+    @override
+    async def parse(self) -> FormData:
+        """Read all of it; whoever asks closes it.
+
+        Raises:
+            InvalidRequestError: it is no such form, or has a field of another name.
+            TooLargeError: it is over the limit.
+        """
+        try:
+            form = await super().parse()
+        except MultiPartException as error:
+            raise MalformedBodyError(f"the form cannot be read: {error.message}") from None
+        for name, _ in form.multi_items():
+            if name not in self._fields:
+                await form.close()
+                raise InvalidRequestError(f"{name}: is not a field here", param=name)
+        return form
+
+
+def spooled(filename: str) -> UploadFile:
+    """A file that waits for the form's end, sealed on the disk: its fields may say how to keep it."""
+    return UploadFile(cast("BinaryIO", SealedSpool()), filename=filename)
+
 
 @asynccontextmanager
-async def form_of(request: Request, *fields: str) -> AsyncIterator[FormData]:
-    """The form of a request, its file in a sealed spool on the disk until the block ends.
+async def form_of(
+    request: Request, *fields: str, receive: Callable[[str], UploadFile] = spooled
+) -> AsyncIterator[FormData]:
+    """The form of a request; its file is closed when the block ends.
 
     Args:
         request: what holds it.
         fields: the names it may have.
+        receive: what takes the bytes of its file, given what that is called.
 
     Raises:
         InvalidRequestError: it is no such form, or has a field of another name.
         TooLargeError: it is over the limit.
     """
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise InvalidRequestError("send a form (multipart/form-data) with a field named file")
-    parser = _Parser(
-        request.headers,
-        _stream_of(request),
-        max_files=1,
-        max_fields=_FIELDS_MAX,
-        max_part_size=_FIELD_BYTES_MAX,
-    )
+    parser = _Parser(request, fields, receive)
+    form = await parser.parse()
     try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise MalformedBodyError(f"the form cannot be read: {error.message}") from None
-    try:
-        for name, _ in form.multi_items():
-            if name not in fields:
-                raise InvalidRequestError(f"{name}: is not a field here", param=name)
         yield form
     finally:
         await form.close()

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 import structlog
@@ -32,6 +32,34 @@ class Stored:
     sha256: str
 
 
+class Writer:
+    """What is written to one file, up to so many bytes."""
+
+    def __init__(self, file: IO[bytes], bytes_max: int) -> None:
+        self._file = file
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._digest = hashlib.sha256()
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            TooLargeError: there are too many.
+            UnavailableError: the storage is full or away.
+        """
+        self._bytes += len(chunk)
+        if self._bytes > self._bytes_max:
+            raise TooLargeError(f"a file has at most {self._bytes_max:,} bytes", param="file")
+        self._digest.update(chunk)
+        with _translated():
+            self._file.write(chunk)
+
+    def stored(self) -> Stored:
+        """What was written so far."""
+        return Stored(self._bytes, self._digest.hexdigest())
+
+
 class Files:
     """One folder of files, each known by its id.
 
@@ -51,20 +79,33 @@ class Files:
             TooLargeError: there are more than `bytes_max` bytes.
             UnavailableError: the storage is full or away.
         """
+        with self.writing(file_id, bytes_max=bytes_max) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+        return writer.stored()
+
+    @contextmanager
+    def writing(self, file_id: str, *, bytes_max: int) -> Iterator["Writer"]:
+        """The same, a chunk at a time; the file is there when the block has ended.
+
+        Raises:
+            UnavailableError: the storage is full or away.
+        """
         path = self._path(file_id)
         # A name of its own, so that two who write the same file are not in each other's way.
         part = f"{path}.{secrets.token_hex(8)}{_PART}"
         with _translated():
             self._make_folder()
             try:
-                stored = self._write(part, chunks, bytes_max)
+                with self._fs.open(part, "wb") as file:
+                    yield Writer(file, bytes_max)
+                    self._sync(file)
                 self._fs.mv(part, path)
                 self._sync_folder()
             except BaseException:
                 with suppress(OSError):
                     self._fs.rm_file(part)
                 raise
-        return stored
 
     def open(self, file_id: str) -> Iterator[bytes]:
         """The file's bytes, a chunk at a time.
@@ -117,18 +158,6 @@ class Files:
 
     def _path(self, file_id: str) -> str:
         return f"{self._root}/{file_id}"
-
-    def _write(self, path: str, chunks: Iterable[bytes], bytes_max: int) -> Stored:
-        digest, size = hashlib.sha256(), 0
-        with self._fs.open(path, "wb") as file:
-            for chunk in chunks:
-                size += len(chunk)
-                if size > bytes_max:
-                    raise TooLargeError(f"a file has at most {bytes_max:,} bytes", param="file")
-                digest.update(chunk)
-                file.write(chunk)
-            self._sync(file)
-        return Stored(size, digest.hexdigest())
 
     def _sync(self, file: Any) -> None:
         """Local files only: other storage is durable when it has taken the last byte."""

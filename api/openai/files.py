@@ -1,22 +1,23 @@
 """Files as OpenAI's clients upload, list, read and delete them."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as QueryParameters
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 
 from api.answers import answer
 from api.deps import FileId, Reader, Submitter, WithServices
-from api.forms import chunks_of, form_of, the_file
+from api.forms import form_of, the_file
 from api.openai.shapes import DeletedFile, FileList, FileObject, told
 from api.v1.queries import Query
 from app.domain.errors import InvalidRequestError
-from app.pipeline.upload import content_of, delete_file, own_file, upload
+from app.pipeline.stored_files import content_of, delete_file, own_file
+from app.pipeline.upload import Upload
 from app.reports.files import FilePage, list_files
 
 router = APIRouter(prefix="/openai/v1/files", tags=["openai"])
@@ -44,19 +45,16 @@ async def openai_create_file(
     principal: Submitter, services: WithServices, request: Request
 ) -> Response:
     """Upload a file for a batch: a form with `file` and `purpose`."""
-    async with form_of(request, "file", "purpose", _ANCHOR, _SECONDS) as form:
+
+    def receive(filename: str) -> UploadFile:
+        coming = Upload(services, principal.account_id, filename)
+        return UploadFile(cast("BinaryIO", coming), filename=filename)
+
+    async with form_of(request, "file", "purpose", _ANCHOR, _SECONDS, receive=receive) as form:
         if form.get("purpose") not in _PURPOSES:
             raise InvalidRequestError("purpose: only batch is taken here", param="purpose")
-        kept_for = _kept_for(form)
-        file = the_file(form)
-        row = await run_in_threadpool(
-            upload,
-            services,
-            principal.account_id,
-            file.filename or "",
-            chunks_of(file),
-            kept_for=kept_for,
-        )
+        kept_for, coming = _kept_for(form), cast("Upload", the_file(form).file)
+        row = await run_in_threadpool(coming.finish, kept_for)
     return answer(FileObject.of(row))
 
 

@@ -16,8 +16,8 @@ from app.pipeline.estimate import estimate
 from app.pipeline.estimated import Estimate
 from app.pipeline.retry import retry
 from app.pipeline.services import Services
+from app.pipeline.stored_files import stored_lines
 from app.pipeline.submit import Submission, Submitted, submit
-from app.pipeline.upload import stored_lines
 from app.reports.progress import Narrowed, batch_view, list_batches
 from app.reports.views import BatchView
 

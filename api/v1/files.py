@@ -10,7 +10,8 @@ from api.forms import chunks_of, form_of, the_file
 from api.views import FileView
 from app.domain.errors import InvalidRequestError
 from app.domain.states import Retention
-from app.pipeline.upload import own_file, upload
+from app.pipeline.stored_files import own_file
+from app.pipeline.upload import upload
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 

@@ -24,7 +24,7 @@ from app.pipeline.park import reopen_lanes
 from app.pipeline.purge import open_purges
 from app.pipeline.record import end_early, record
 from app.pipeline.services import Services
-from app.pipeline.upload import sweep_files
+from app.pipeline.stored_files import sweep_files
 from app.pipeline.vitals import note
 from app.queue import Step
 

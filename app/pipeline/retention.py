@@ -19,7 +19,7 @@ from app.models import Account, Batch, InputFile, Purge, TextKey
 from app.pipeline.control import own_batch
 from app.pipeline.erase import erase_texts
 from app.pipeline.services import Services
-from app.pipeline.upload import drop_files
+from app.pipeline.stored_files import drop_files
 from app.vault.text_keys import destroy_old_days, has_old_keys, rewrap_old_keys
 from app.vault.texts import require_texts
 

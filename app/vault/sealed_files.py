@@ -14,15 +14,35 @@ _LENGTH_BYTES = 4
 _CHUNK_BYTES_MAX = 16 * 1024 * 1024
 
 
+class FileSealer:
+    """Seals a file's chunks, each once it is known whether it is the last."""
+
+    def __init__(self, cipher: Cipher, file_id: str) -> None:
+        self._cipher = cipher
+        self._file_id = file_id
+        self._number = 0
+        self._held: bytes | None = None
+
+    def seal(self, chunk: bytes) -> bytes:
+        """The chunk before this one, sealed; nothing before the first."""
+        held, self._held = self._held, chunk
+        return b"" if held is None else self._sealed(held, last=False)
+
+    def end(self) -> bytes:
+        """The last chunk, sealed; of no chunks at all, an empty one."""
+        return self._sealed(self._held or b"", last=True)
+
+    def _sealed(self, chunk: bytes, *, last: bool) -> bytes:
+        sealed = self._cipher.seal(_where(self._file_id, self._number, last=last), chunk)
+        self._number += 1
+        return len(sealed).to_bytes(_LENGTH_BYTES, "big") + sealed
+
+
 def seal_file(cipher: Cipher, file_id: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The chunks of a file, sealed."""
-    number, held = 0, None
-    for chunk in chunks:
-        if held is not None:
-            yield _sealed(cipher, _where(file_id, number, last=False), held)
-            number += 1
-        held = chunk
-    yield _sealed(cipher, _where(file_id, number, last=True), held or b"")
+    sealer = FileSealer(cipher, file_id)
+    yield from filter(None, map(sealer.seal, chunks))
+    yield sealer.end()
 
 
 def open_file(cipher: Cipher, file_id: str, stored: Iterable[bytes]) -> Iterator[bytes]:
@@ -38,11 +58,6 @@ def open_file(cipher: Cipher, file_id: str, stored: Iterable[bytes]) -> Iterator
             number += 1
         held = sealed
     yield _opened(cipher, file_id, (number, True), held or b"")
-
-
-def _sealed(cipher: Cipher, where: bytes, chunk: bytes) -> bytes:
-    sealed = cipher.seal(where, chunk)
-    return len(sealed).to_bytes(_LENGTH_BYTES, "big") + sealed
 
 
 def _opened(cipher: Cipher, file_id: str, place: tuple[int, bool], sealed: bytes) -> bytes:

@@ -37,7 +37,8 @@ from app.pipeline.purge import begin_purge
 from app.pipeline.reconcile import reconcile
 from app.pipeline.replay import Span, replay_range
 from app.pipeline.retention import acknowledge, enforce_retention
-from app.pipeline.upload import delete_file, upload
+from app.pipeline.stored_files import delete_file
+from app.pipeline.upload import upload
 from app.vault.lanes import ensure_platform_lanes
 from tests.factories.searching import tables_with
 from tests.fakes.provider import FakeProvider

@@ -30,8 +30,9 @@ from app.pipeline.lines import RawLine
 from app.pipeline.park import park_lane
 from app.pipeline.reconcile import reconcile
 from app.pipeline.retry import retry
+from app.pipeline.stored_files import stored_lines
 from app.pipeline.submit import Submission, submit
-from app.pipeline.upload import stored_lines, upload
+from app.pipeline.upload import upload
 from app.queue import Step
 from app.vault.keyring import Keyring
 from app.vault.lanes import ensure_platform_lanes

@@ -129,13 +129,14 @@ def test_a_file_of_the_native_door_is_the_same_file(client: openai.OpenAI, api: 
     ],
 )
 def test_a_form_that_is_wrong_is_a_400_that_names_the_field(
-    api: Api, form: dict[str, str], param: str
+    api: Api, tmp_path: Path, form: dict[str, str], param: str
 ) -> None:
     answer = api.post("/openai/v1/files", files={"file": ("in.jsonl", LINES)}, data=form)
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert error.keys() == {"message", "type", "param", "code"}
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
+    assert kept(tmp_path) == []
 
 
 @on_sqlite
