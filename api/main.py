@@ -1,5 +1,6 @@
 """The HTTP API as one application: `uvicorn --factory api.main:create_app`."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -103,5 +104,9 @@ def _start() -> Services:
         with services.store.transaction(Commit.PLATFORM_LANES) as tx:
             ensure_platform_lanes(tx, settings)
         undo.pop_all()
+    # What was imported stays: a collection that looks through all of it takes as long as to read
+    # twenty thousand lines.
+    gc.collect()
+    gc.freeze()
     log.info("api_started")
     return services

@@ -1,7 +1,7 @@
 """The store: its engine, the only commit, and the only clock of leases and due times."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -203,18 +203,28 @@ class Store:
         self, tx: Tx, table: type[SQLModel], columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> None:
         """Insert many rows the fastest way there is: COPY, or statements of many rows each."""
-        name = cast("str", table.__tablename__)
-        names = ", ".join(f'"{column}"' for column in columns)
-        driver: Any = tx.connection().connection.driver_connection
         if self.is_sqlite:
+            name = cast("str", table.__tablename__)
+            names = ", ".join(f'"{column}"' for column in columns)
+            driver: Any = tx.connection().connection.driver_connection
             head = f'INSERT INTO "{name}" ({names}) VALUES '  # noqa: S608 - our own names
             insert_into_sqlite(driver, head, len(columns), rows)
             return
+        with self.copying(tx, table, columns) as copy:
+            copy(rows)
+
+    @contextmanager
+    def copying(
+        self, tx: Tx, table: type[SQLModel], columns: Sequence[str]
+    ) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
+        """PostgreSQL only: a COPY, given rows as often as one likes; nothing else meanwhile."""
+        name = cast("str", table.__tablename__)
+        names = ", ".join(f'"{column}"' for column in columns)
         copied = f'COPY "{name}" ({names}) FROM STDIN (FORMAT BINARY)'
+        driver: Any = tx.connection().connection.driver_connection
         with driver.cursor() as cursor, cursor.copy(copied) as copy:
             copy.set_types(copy_types(SQLModel.metadata.tables[name], tuple(columns)))
-            for row in rows:
-                copy.write_row(row)
+            yield lambda rows: _write_rows(copy, rows)
 
     def checkpoint(self) -> bool:
         """Empty SQLite's write-ahead log, where what was deleted can still be read; whether it is.
@@ -231,6 +241,11 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _write_rows(copy: psycopg.Copy, rows: Iterable[Sequence[Any]]) -> None:
+    for row in rows:
+        copy.write_row(row)
 
 
 def insert_once(tx: Tx, row: SQLModel) -> bool:

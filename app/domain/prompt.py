@@ -1,6 +1,6 @@
 """What is asked: messages, and the parameters they are asked with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -89,6 +89,14 @@ def is_plain(message: Message) -> bool:
     return isinstance(message.content, str) and message.tool_calls is None
 
 
+def are_plain(messages: Iterable[Message]) -> bool:
+    """Whether all of them are."""
+    for message in messages:
+        if message.tool_calls is not None or not isinstance(message.content, str):
+            return False
+    return True
+
+
 def check_turns(messages: Messages) -> None:
     """Refuse what is no conversation: one asks something, and every call of a tool is answered.
 
@@ -97,8 +105,11 @@ def check_turns(messages: Messages) -> None:
     """
     asks, calls = False, False
     for message in messages:
-        asks = asks or message.role == "user"
-        calls = calls or message.role == "tool" or message.tool_calls is not None
+        role = message.role
+        if role == "user":
+            asks = True
+        if role == "tool" or message.tool_calls is not None:
+            calls = True
     if not asks:
         raise InvalidRequestError("needs a message of role user", param="")
     if calls:

@@ -8,13 +8,13 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 
 from app.domain.errors import InvalidRequestError, TooLargeError
-from app.domain.prompt import Message, Prompt, check_turns, is_plain
+from app.domain.prompt import Message, Prompt, are_plain, check_turns
 from app.domain.spec import JobLine
+from app.pipeline.early_texts import EarlyTexts
 from app.pipeline.spool import Spool
 from app.pipeline.templates import MessagesTemplate
 from app.vault.spool import SealedSpool
@@ -31,7 +31,7 @@ _ALL_BUT_ONE = 2
 _DECODER = msgspec.json.Decoder(JobLine)
 
 
-class RawLine(NamedTuple):
+class RawLine(msgspec.Struct, frozen=True, gc=False):
     """One line as it came, and what to call it in an error: `jobs[3]`, or `line 4`."""
 
     where: str
@@ -57,18 +57,21 @@ class Rules:
     sealed: bool = False
 
 
-def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
+def spool_lines(
+    lines: Iterable[RawLine], rules: Rules = Rules(), early: EarlyTexts | None = None
+) -> Spool:
     """Check every line.
 
     Args:
         lines: as they came.
         rules: what they are held to.
+        early: what takes prompts before the last is read, unless they are sealed.
 
     Raises:
         InvalidRequestError: naming the first line and field at fault.
         TooLargeError: there are too many lines, or one is too long.
     """
-    spool = Spool(SealedSpool()) if rules.sealed else Spool()
+    spool = spool_for(early, is_sealed=rules.sealed)
     try:
         for line in lines:
             _add(spool, line, rules)
@@ -79,6 +82,13 @@ def spool_lines(lines: Iterable[RawLine], rules: Rules = Rules()) -> Spool:
         spool.close()
         raise InvalidRequestError("jobs: there is no job in the input", param="jobs")
     return spool
+
+
+def spool_for(early: EarlyTexts | None, *, is_sealed: bool) -> Spool:
+    """An empty spool, sealed where it touches the disk if that is asked for."""
+    if is_sealed:
+        return Spool(SealedSpool())
+    return Spool(early=None if early is None else early.take)
 
 
 def _add(spool: Spool, line: RawLine, rules: Rules) -> None:
@@ -153,7 +163,7 @@ def _prompt_of(job: JobLine, where: str, template: MessagesTemplate | None) -> P
 
 
 def _check_images(prompt: Prompt, check_prompt: CheckPrompt, where: str) -> None:
-    if all(is_plain(message) for message in prompt.messages):
+    if are_plain(prompt.messages):
         return
     try:
         check_prompt(prompt.messages)

@@ -16,6 +16,7 @@ from app.domain.prompt import Prompt
 from app.domain.spec import BatchBody, JobLine, WebhookBody
 from app.domain.states import BATCH_CLOSED, JobState
 from app.models import Account, Batch, BatchSpec, Endpoint, Event, Job, OpenAIBatch, StoredText
+from app.pipeline.early_texts import EarlyTexts
 from app.pipeline.lines import RawLine
 from app.pipeline.services import Services
 from app.pipeline.spool import Spool
@@ -101,7 +102,7 @@ class _Again:
     def __init__(self, session: Session, batch_id: str, texts: Texts) -> None:
         self._session, self._batch_id, self._texts = session, batch_id, texts
 
-    def read(self) -> tuple[Plan, Spool]:
+    def read(self, _early: EarlyTexts) -> tuple[Plan, Spool]:
         """The plans as they are stored, and the jobs that did not succeed."""
         spool = Spool()
         try:

@@ -5,7 +5,7 @@ Prompts go through a temporary file, for there may be many gigabytes; names and 
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -36,6 +36,15 @@ class Size:
     max_tokens: int = 0  # the largest bound that a job has of its own
     is_bounded: bool = True  # whether each has one
 
+    def add(self, input_tokens: int, max_tokens: int | None) -> None:
+        """Count one job more."""
+        self.jobs += 1
+        self.input_tokens += input_tokens
+        if max_tokens is None:
+            self.is_bounded = False
+        elif max_tokens > self.max_tokens:
+            self.max_tokens = max_tokens
+
 
 @dataclass(slots=True)
 class Spool:
@@ -46,6 +55,7 @@ class Spool:
         names: every job's `custom_id`, in order, with what to call its line in an error.
         plans: which plan each job follows.
         sizes: what the jobs come to, by plan.
+        early: takes prompts as soon as there is a block of them, or does not.
     """
 
     file: IO[bytes] | SealedSpool = field(
@@ -54,6 +64,7 @@ class Spool:
     names: dict[str, str] = field(default_factory=dict)
     plans: list[int] = field(default_factory=list)
     sizes: dict[int, Size] = field(default_factory=dict)
+    early: Callable[[Sequence[bytes]], bool] | None = None
     _blocks: list[int] = field(default_factory=list)  # how long each is that is in the file
     _block: list[bytes] = field(default_factory=list)  # prompts that are not in it yet
     _block_bytes: int = 0
@@ -99,35 +110,29 @@ class Spool:
         own = None if prompt.params is msgspec.UNSET else prompt.params
         if tokens_max is None:
             tokens_max = input_tokens_max(prompt.messages, own)
-        self._count(plan, tokens_max, None if own is None else own.max_tokens)
-        self._block.append(encoded)
-        self._block_bytes += len(encoded)
-        if self._block_bytes >= _BLOCK_BYTES:
-            self._flush()
-        return tokens_max
-
-    def _count(self, plan: int, tokens_max: int, bound: int | None) -> None:
         self.plans.append(plan)
         size = self.sizes.get(plan)
         if size is None:
             size = self.sizes[plan] = Size()
-        size.jobs += 1
-        size.input_tokens += tokens_max
-        if bound is None:
-            size.is_bounded = False
-        elif bound > size.max_tokens:
-            size.max_tokens = bound
+        size.add(tokens_max, None if own is None else own.max_tokens)
+        self._block.append(encoded)
+        self._block_bytes += len(encoded)
+        if self._block_bytes >= _BLOCK_BYTES:
+            self.flush()
+        return tokens_max
 
     def prompts(self) -> Iterator[str]:
-        """Every job's prompt as JSON, in order."""
-        self._flush()
+        """The prompts as JSON, in order: every job's, or none if they were taken early."""
+        self.flush()
         self.file.seek(0)
         for size in self._blocks:
             yield from self.file.read(size).decode().split("\n")
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Put aside what was added last."""
         if self._block:
-            self._blocks.append(self.file.write(b"\n".join(self._block)))
+            if self.early is None or not self.early(self._block):
+                self._blocks.append(self.file.write(b"\n".join(self._block)))
             self._block.clear()
             self._block_bytes = 0
 

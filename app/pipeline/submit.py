@@ -1,6 +1,7 @@
 """submit: a batch is accepted whole, with its hold of credits, or not at all."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -10,9 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from app.accounts.limits import check_quotas
 from app.billing import ledger
 from app.billing.terms import Terms
-from app.db import Commit, Store, Tx
-from app.domain.errors import ConflictError, InvalidRequestError
-from app.domain.ids import Prefix, new_id
+from app.db import Store, Tx
+from app.domain.errors import ConflictError, InvalidRequestError, UnavailableError
 from app.domain.money import dollars_to_nanos
 from app.domain.plan import Plan
 from app.domain.spec import BatchBody
@@ -28,6 +28,7 @@ from app.pipeline.accounts import default_limits
 from app.pipeline.calls import BatchContext
 from app.pipeline.context import rules_of, windows_of
 from app.pipeline.deadlines import read_deadline, read_start
+from app.pipeline.early_texts import EarlyTexts
 from app.pipeline.endpoints import add_batch_endpoint, check_webhook
 from app.pipeline.keeping import begin_texts, check_keeping
 from app.pipeline.lanes import require_lanes, variants_of
@@ -42,6 +43,7 @@ from app.pipeline.stop import FIRST_CALLS
 from app.pipeline.worst import spool_worst_nanos
 from app.queue import Step, send_after_commit
 from app.vault.lanes import SIMULATED, ensure_simulated_lane
+from app.vault.texts import Texts
 
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 
@@ -78,8 +80,8 @@ class Submitted:
 class Door(Protocol):
     """A door that reads its lines itself, and keeps something beside the batch."""
 
-    def read(self) -> tuple[Plan, Spool]:
-        """The plan, and the lines, checked; whoever asks closes them."""
+    def read(self, early: EarlyTexts) -> tuple[Plan, Spool]:
+        """The plan, and the lines, checked, some taken early; whoever asks closes them."""
 
     def keep(self, tx: Tx, batch: Batch) -> None:
         """Write what is the door's own, in the transaction of the submit."""
@@ -99,19 +101,25 @@ def submit(services: Services, submission: Submission) -> Submitted:
         return Submitted(known, created=False)
     if submission.body.webhook is not None:
         check_webhook(submission.body.webhook, services.settings)
-    plan, spool = (submission.door or _Lines(services, submission)).read()
     try:
-        with services.store.read() as session:
-            plan = priced(session, submission.account_id, plan, services.settings.margin_percent)
-        return Submitted(_accept(services, submission, plan, spool), created=True)
+        return Submitted(_read_and_accept(services, submission), created=True)
     except IntegrityError:
         # Somebody with the same key was faster; anything else is ours to answer for.
         known = _known(services.store, submission)
         if known is None:
             raise
         return Submitted(known, created=False)
-    finally:
-        spool.close()
+
+
+def _read_and_accept(services: Services, submission: Submission) -> str:
+    with EarlyTexts(services.store) as early:
+        plan, spool = (submission.door or _Lines(services, submission)).read(early)
+        with closing(spool):
+            spool.flush()
+            with services.store.read() as session:
+                margin = services.settings.margin_percent
+                plan = priced(session, submission.account_id, plan, margin)
+            return _accept(services, submission, plan, spool, early)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +129,14 @@ class _Lines:
     services: Services
     submission: Submission
 
-    def read(self) -> tuple[Plan, Spool]:
+    def read(self, early: EarlyTexts) -> tuple[Plan, Spool]:
         """The plan that the settings ask for, and the lines held to it."""
         account_id, body = self.submission.account_id, self.submission.body
         with self.services.store.read() as session:
             plan = account_plan(session, account_id, body)
             seal = check_keeping(session, account_id, body)
         rules = replace(rules_of(plan, body, windows_of(plan)), sealed=seal is not None)
-        return plan, spool_lines(self.submission.lines, rules)
+        return plan, spool_lines(self.submission.lines, rules, early)
 
     def keep(self, tx: Tx, batch: Batch) -> None:
         """Nothing."""
@@ -154,16 +162,18 @@ def _known(store: Store, submission: Submission) -> str | None:
     return row.batch_id
 
 
-def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool) -> str:
+def _accept(
+    services: Services, submission: Submission, plan: Plan, spool: Spool, early: EarlyTexts
+) -> str:
     store = services.store
-    with store.transaction(Commit.SUBMIT) as tx:
+    with early.rest() as tx:
         # Held here, it is read once for all who ask for it in this transaction.
         account = tx.get_one(Account, submission.account_id)
         if any(one.variant.ref.provider == SIMULATED for one in variants_of(plan)):
             ensure_simulated_lane(tx, submission.account_id)
         lanes = require_lanes(tx, submission.account_id, variants_of(plan))
         now = store.now(tx)
-        batch = _new_batch(submission, plan, spool.count, now)
+        batch = _new_batch(submission, plan, early.batch_id, spool.count, now)
         batch.seal = check_keeping(tx, submission.account_id, submission.body)
         check_prices(plan, lanes, submission.body)
         tx.add(batch)
@@ -175,7 +185,7 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
         if submission.body.webhook is not None:
             add_batch_endpoint(tx, services.vault, account, batch.id, submission.body.webhook, now)
         tx.flush()
-        texts = begin_texts(tx, services.vault, batch)
+        texts = _begin_texts(tx, services, batch, early)
         insert_jobs(tx, store, NewJobs(batch, spool, texts, submission.retried))
         _hold_credits(tx, services, batch, plan, lanes, spool)
         check_quotas(tx, store, batch.account_id, default_limits(services.settings))
@@ -188,11 +198,20 @@ def _accept(services: Services, submission: Submission, plan: Plan, spool: Spool
     return batch.id
 
 
-def _new_batch(submission: Submission, plan: Plan, jobs: int, now: datetime) -> Batch:
+def _begin_texts(tx: Tx, services: Services, batch: Batch, early: EarlyTexts) -> Texts:
+    texts = begin_texts(tx, services.vault, batch)
+    if texts.is_sealed and early.has_begun:
+        raise UnavailableError("the account began to seal its texts just now; submit again")
+    return texts
+
+
+def _new_batch(
+    submission: Submission, plan: Plan, batch_id: str, jobs: int, now: datetime
+) -> Batch:
     body = submission.body
     starts = read_start(body.not_before, now)
     return Batch(
-        id=new_id(Prefix.BATCH),
+        id=batch_id,
         account_id=submission.account_id,
         name=body.name,
         mode=plan.mode_of_all,

@@ -6,6 +6,7 @@ from app.db import Tx
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
 from app.models import Batch
+from app.pipeline.early_texts import EarlyTexts
 from app.pipeline.openai.asked import ENDPOINTS, Raws
 from app.pipeline.openai.beyond import batch_settings
 from app.pipeline.openai.lines import read_one
@@ -41,7 +42,7 @@ class _One:
     endpoint: str
     body: Raws
 
-    def read(self) -> tuple[Plan, Spool]:
+    def read(self, _early: EarlyTexts) -> tuple[Plan, Spool]:
         """The plan, and a spool with one line."""
         plans = Plans(self.services.store, self.account_id, ENDPOINTS[self.endpoint], {})
         try:

@@ -28,7 +28,7 @@ Raws = dict[str, msgspec.Raw]
 _Given = msgspec.Raw | msgspec.UnsetType
 
 
-class PlainBody(msgspec.Struct, forbid_unknown_fields=True):
+class PlainBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A body of Chat Completions as most are, which is read at once: fields as they came, if at all."""
 
     messages: Messages

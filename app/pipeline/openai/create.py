@@ -13,8 +13,9 @@ from app.domain.plan import Plan
 from app.domain.spec import BatchBody
 from app.domain.states import BatchState
 from app.models import Batch, InputFile, OpenAIBatch
+from app.pipeline.early_texts import EarlyTexts
 from app.pipeline.keeping import check_keeping
-from app.pipeline.lines import RawLine, jsonl_lines
+from app.pipeline.lines import RawLine, jsonl_lines, spool_for
 from app.pipeline.openai.asked import ENDPOINTS
 from app.pipeline.openai.beyond import Fields, batch_defaults, batch_settings
 from app.pipeline.openai.lines import LineError, LinesRefusedError, read_lines
@@ -22,9 +23,9 @@ from app.pipeline.openai.plans import Plans
 from app.pipeline.services import Services
 from app.pipeline.specs import keep_spec
 from app.pipeline.spool import Spool
+from app.pipeline.stored_files import content_of
 from app.pipeline.submit import Submission, Submitted, submit
 from app.pipeline.tell import tell
-from app.pipeline.upload import content_of
 from app.webhooks.events import EventType, batch_event
 
 _WINDOW = re.compile(r"[1-9]\d{0,5}[mhd]", re.ASCII)
@@ -131,13 +132,14 @@ class _Door:
         self._is_sealed = is_sealed
         self._models: set[str] = set()
 
-    def read(self) -> tuple[Plan, Spool]:
+    def read(self, early: EarlyTexts) -> tuple[Plan, Spool]:
         """The plans, and the lines, checked."""
         endpoint = self._asked.endpoint
         plans = Plans(
             self._services.store, self._asked.account_id, ENDPOINTS[endpoint], self._defaults
         )
-        spool = read_lines(self._lines(), endpoint, plans, is_sealed=self._is_sealed)
+        spool = spool_for(early, is_sealed=self._is_sealed)
+        read_lines(self._lines(), endpoint, plans, spool)
         self._models = plans.models
         return plans.plan, spool
 

@@ -11,7 +11,6 @@ from app.pipeline.lines import JOBS_MAX, LINE_BYTES_MAX, RawLine
 from app.pipeline.openai.asked import CHAT, PlainBody, Raws
 from app.pipeline.openai.plans import Plans
 from app.pipeline.spool import Spool
-from app.vault.spool import SealedSpool
 
 #: More are not listed: whoever has as many has one kind of fault.
 ERRORS_MAX = 100
@@ -37,7 +36,7 @@ class LinesRefusedError(Exception):
 _Body = TypeVar("_Body")
 
 
-class _Line(msgspec.Struct, Generic[_Body], frozen=True):
+class _Line(msgspec.Struct, Generic[_Body], frozen=True, gc=False):
     """A line, as far as it is OpenAI's; what is beside that is not read."""
 
     custom_id: str
@@ -60,15 +59,12 @@ _DECODER = msgspec.json.Decoder(_Line[Raws])
 _PLAIN_DECODER = msgspec.json.Decoder(_Line[PlainBody])
 
 
-def read_lines(
-    lines: Iterable[RawLine], endpoint: str, plans: Plans, *, is_sealed: bool = False
-) -> Spool:
-    """Check every line, and keep what is to be stored, sealed where it touches the disk if told.
+def read_lines(lines: Iterable[RawLine], endpoint: str, plans: Plans, spool: Spool) -> Spool:
+    """Check every line, and keep what is to be stored in a spool, which is closed if that fails.
 
     Raises:
         LinesRefusedError: one or more are wrong, or there is none.
     """
-    spool = Spool(SealedSpool()) if is_sealed else Spool()
     errors = list[LineError]()
     try:
         try:
@@ -98,7 +94,7 @@ def _refuse(errors: list[LineError], count: int) -> None:
 
 
 def _take(spool: Spool, line: RawLine, endpoint: str, plans: Plans) -> None:
-    if spool.count >= JOBS_MAX:
+    if len(spool.plans) >= JOBS_MAX:
         raise _FaultError("too_many_requests", f"a batch has at most {JOBS_MAX:,} requests")
     if len(line.body) > LINE_BYTES_MAX:
         raise _FaultError("invalid_json_line", f"a line has at most {LINE_BYTES_MAX:,} bytes")

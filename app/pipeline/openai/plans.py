@@ -9,7 +9,7 @@ from app.billing.bound import input_tokens_max, schema_tokens_max
 from app.db import Store
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
-from app.domain.prompt import Messages, Params, Prompt, Variant, is_plain
+from app.domain.prompt import Messages, Params, Prompt, Variant, are_plain
 from app.pipeline.account_plan import account_plan
 from app.pipeline.context import Windows, windows_of
 from app.pipeline.lanes import require_lanes, variants_of
@@ -110,10 +110,8 @@ class Plans:
 
     def _prompt_of(self, settled: Settled, messages: Messages) -> tuple[Prompt, int, int]:
         planned = settled.planned
-        for message in messages:
-            if not is_plain(message):
-                planned.check_prompt(messages)
-                break
+        if not are_plain(messages):
+            planned.check_prompt(messages)
         tokens_max = input_tokens_max(messages)
         if tokens_max > planned.windows.smallest:
             planned.windows.check(messages, self._endpoint.texts[0])
