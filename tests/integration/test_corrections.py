@@ -111,9 +111,8 @@ def test_who_moved_credits_is_in_the_audit_log(store: Store, account_id: str) ->
     ]
 
 
-def test_nothing_of_the_ledger_can_be_replaced_on_sqlite(store: Store, account_id: str) -> None:
-    if not store.is_sqlite:
-        pytest.skip("PostgreSQL has no REPLACE")
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)  # PostgreSQL has no REPLACE
+def test_nothing_of_the_ledger_can_be_replaced(store: Store, account_id: str) -> None:
     replace = "REPLACE INTO ledger_entry SELECT * FROM ledger_entry"
     with pytest.raises(sa.exc.DBAPIError, match="never changed"), store.transaction() as tx:
         tx.run(sa.text(replace))
