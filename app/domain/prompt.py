@@ -1,6 +1,6 @@
 """What is asked: messages, and the parameters they are asked with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -89,31 +89,28 @@ def is_plain(message: Message) -> bool:
     return isinstance(message.content, str) and message.tool_calls is None
 
 
-def are_plain(messages: Iterable[Message]) -> bool:
-    """Whether all of them are."""
-    for message in messages:
-        if message.tool_calls is not None or not isinstance(message.content, str):
-            return False
-    return True
-
-
-def check_turns(messages: Messages) -> None:
+def check_turns(messages: Messages) -> bool:
     """Refuse what is no conversation: one asks something, and every call of a tool is answered.
+
+    Answers whether they are plain, for it has looked at all of them.
 
     Raises:
         InvalidRequestError: `param` is empty, or the place of the turn that is wrong, as `[3]`.
     """
-    asks, calls = False, False
+    asks, calls, plain = False, False, True
     for message in messages:
         role = message.role
         if role == "user":
             asks = True
         if role == "tool" or message.tool_calls is not None:
             calls = True
+        if not isinstance(message.content, str):
+            plain = False
     if not asks:
         raise InvalidRequestError("needs a message of role user", param="")
     if calls:
         _check_calls(messages)
+    return plain and not calls
 
 
 def _check_calls(messages: Messages) -> None:

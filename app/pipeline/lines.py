@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.domain.errors import InvalidRequestError, TooLargeError
-from app.domain.prompt import Message, Prompt, are_plain, check_turns
+from app.domain.prompt import Message, Prompt, check_turns, is_plain
 from app.domain.spec import JobLine
 from app.pipeline.early_texts import EarlyTexts
 from app.pipeline.spool import Spool
@@ -163,7 +163,7 @@ def _prompt_of(job: JobLine, where: str, template: MessagesTemplate | None) -> P
 
 
 def _check_images(prompt: Prompt, check_prompt: CheckPrompt, where: str) -> None:
-    if are_plain(prompt.messages):
+    if all(map(is_plain, prompt.messages)):
         return
     try:
         check_prompt(prompt.messages)
@@ -178,18 +178,27 @@ def jsonl_lines(chunks: Iterable[bytes]) -> Iterator[RawLine]:
     Raises:
         TooLargeError: a line does not end within the limit.
     """
-    number, rest = 0, b""
+    for number, line in numbered_lines(chunks):
+        yield RawLine(f"line {number}", line)
+
+
+def numbered_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The same, each with its number.
+
+    Raises:
+        TooLargeError: a line does not end within the limit.
+    """
+    number, rest = 1, b""
     for chunk in chunks:
-        parts = (rest + chunk).split(b"\n")
-        rest = parts.pop()
-        for part in parts:
-            number += 1
-            if part.strip():
-                yield RawLine(f"line {number}", part)
+        *lines, rest = (rest + chunk).split(b"\n")
+        for one in enumerate(lines, number):
+            if one[1].strip():
+                yield one
+        number += len(lines)
         if len(rest) > LINE_BYTES_MAX:
             raise TooLargeError(
-                f"line {number + 1}: a line has at most {LINE_BYTES_MAX:,} bytes",
-                param=f"line {number + 1}",
+                f"line {number}: a line has at most {LINE_BYTES_MAX:,} bytes",
+                param=f"line {number}",
             )
     if rest.strip():
-        yield RawLine(f"line {number + 1}", rest)
+        yield number, rest

@@ -27,6 +27,10 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _BACKSLASH = ord("\\")
 
 
+#: What to call a line in an error, or the number of one of a file.
+Where = str | int
+
+
 @dataclass(slots=True)
 class Size:
     """What the jobs of one plan come to, for the hold of credits."""
@@ -61,7 +65,7 @@ class Spool:
     file: IO[bytes] | SealedSpool = field(
         default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by its owner
     )
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, Where] = field(default_factory=dict)
     plans: list[int] = field(default_factory=list)
     sizes: dict[int, Size] = field(default_factory=dict)
     early: Callable[[Sequence[bytes]], bool] | None = None
@@ -79,7 +83,7 @@ class Spool:
         """The sum of the prompts' bounds."""
         return sum(size.input_tokens for size in self.sizes.values())
 
-    def name(self, custom_id: str, where: str) -> None:
+    def name(self, custom_id: str, where: Where) -> None:
         """Name the job that is added next.
 
         Raises:
@@ -88,14 +92,14 @@ class Spool:
         is_name = _CUSTOM_ID.fullmatch(custom_id)
         if is_name and self.names.setdefault(custom_id, where) is where:
             return
-        param = f"{where}.custom_id"
+        param = f"{_said(where)}.custom_id"
         if not is_name:
             raise InvalidRequestError(
                 f"{param}: must be 1 to {CUSTOM_ID_CHARS_MAX} printable ASCII characters "
                 "without spaces",
                 param=param,
             )
-        first = self.names[custom_id]
+        first = _said(self.names[custom_id])
         raise InvalidRequestError(f"{param}: {custom_id!r} is already used by {first}", param=param)
 
     def add(self, prompt: Prompt, plan: int = 0, tokens_max: int | None = None) -> int:
@@ -139,6 +143,10 @@ class Spool:
     def close(self) -> None:
         """Drop the file."""
         self.file.close()
+
+
+def _said(where: Where) -> str:
+    return f"line {where}" if isinstance(where, int) else where
 
 
 def _has_nul(encoded: bytes) -> bool:

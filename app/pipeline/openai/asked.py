@@ -140,11 +140,20 @@ def with_user(messages: Messages, where: str) -> Messages:
     Raises:
         InvalidRequestError: they are none.
     """
+    are_plain_turns(messages, where)
+    return messages
+
+
+def are_plain_turns(messages: Messages, where: str) -> bool:
+    """Whether they are plain.
+
+    Raises:
+        InvalidRequestError: they are no conversation.
+    """
     try:
-        check_turns(messages)
+        return check_turns(messages)
     except InvalidRequestError as error:
         raise _refused(f"{where}{error.param}", error.message) from None
-    return messages
 
 
 def _chat_params(fields: Fields) -> Fields:

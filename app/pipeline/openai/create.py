@@ -15,7 +15,7 @@ from app.domain.states import BatchState
 from app.models import Batch, InputFile, OpenAIBatch
 from app.pipeline.early_texts import EarlyTexts
 from app.pipeline.keeping import check_keeping
-from app.pipeline.lines import RawLine, jsonl_lines, spool_for
+from app.pipeline.lines import spool_for
 from app.pipeline.openai.asked import ENDPOINTS
 from app.pipeline.openai.beyond import Fields, batch_defaults, batch_settings
 from app.pipeline.openai.lines import LineError, LinesRefusedError, read_lines
@@ -139,12 +139,9 @@ class _Door:
             self._services.store, self._asked.account_id, ENDPOINTS[endpoint], self._defaults
         )
         spool = spool_for(early, is_sealed=self._is_sealed)
-        read_lines(self._lines(), endpoint, plans, spool)
+        read_lines(self._chunks, endpoint, plans, spool)
         self._models = plans.models
         return plans.plan, spool
-
-    def _lines(self) -> Iterator[RawLine]:
-        return jsonl_lines(self._chunks)
 
     def keep(self, tx: Tx, batch: Batch) -> None:
         """What the batch is in OpenAI's words, with the names of its files."""

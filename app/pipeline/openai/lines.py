@@ -1,13 +1,13 @@
 """The lines of a batch's input file: every one checked, and every fault named with its line."""
 
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
 from app.domain.errors import InvalidRequestError, TooLargeError
 from app.domain.plan import Plan
-from app.pipeline.lines import JOBS_MAX, LINE_BYTES_MAX, RawLine
+from app.pipeline.lines import JOBS_MAX, LINE_BYTES_MAX, numbered_lines
 from app.pipeline.openai.asked import CHAT, PlainBody, Raws
 from app.pipeline.openai.plans import Plans
 from app.pipeline.spool import Spool
@@ -33,16 +33,22 @@ class LinesRefusedError(Exception):
         self.errors = errors
 
 
-_Body = TypeVar("_Body")
-
-
-class _Line(msgspec.Struct, Generic[_Body], frozen=True, gc=False):
-    """A line, as far as it is OpenAI's; what is beside that is not read."""
+class _Line(msgspec.Struct, frozen=True):
+    """A line, as far as it is OpenAI's, its body as it came; what is beside that is not read."""
 
     custom_id: str
     method: str
     url: str
-    body: _Body
+    body: Raws
+
+
+class _PlainLine(msgspec.Struct, frozen=True, gc=False):
+    """A line for Chat Completions as most are, which is read at once."""
+
+    custom_id: str
+    method: Literal["POST"]
+    url: Literal["/v1/chat/completions"]
+    body: PlainBody
 
 
 class _FaultError(Exception):
@@ -50,17 +56,18 @@ class _FaultError(Exception):
         super().__init__(message)
         self.code, self.message, self.param = code, message, param
 
-    def of(self, line: RawLine) -> LineError:
+    def of(self, number: int) -> LineError:
         """The fault, told of a line."""
-        return LineError(self.code, self.message, self.param, number_of(line.where))
+        return LineError(self.code, self.message, self.param, number)
 
 
-_DECODER = msgspec.json.Decoder(_Line[Raws])
-_PLAIN_DECODER = msgspec.json.Decoder(_Line[PlainBody])
+_DECODER = msgspec.json.Decoder(_Line)
+_PLAIN_DECODER = msgspec.json.Decoder(_PlainLine)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def read_lines(lines: Iterable[RawLine], endpoint: str, plans: Plans, spool: Spool) -> Spool:
-    """Check every line, and keep what is to be stored in a spool, which is closed if that fails.
+def read_lines(chunks: Iterable[bytes], endpoint: str, plans: Plans, spool: Spool) -> Spool:
+    """Check every line of a file, and keep what is to be stored in a spool, which is closed if that fails.
 
     Raises:
         LinesRefusedError: one or more are wrong, or there is none.
@@ -68,11 +75,11 @@ def read_lines(lines: Iterable[RawLine], endpoint: str, plans: Plans, spool: Spo
     errors = list[LineError]()
     try:
         try:
-            for line in lines:
+            for number, line in numbered_lines(chunks):
                 try:
-                    _take(spool, line, endpoint, plans)
+                    _take(spool, number, line, endpoint, plans)
                 except _FaultError as fault:
-                    errors.append(fault.of(line))
+                    errors.append(fault.of(number))
                     if len(errors) >= ERRORS_MAX:
                         break
         except TooLargeError as error:
@@ -93,16 +100,14 @@ def _refuse(errors: list[LineError], count: int) -> None:
         raise LinesRefusedError(errors)
 
 
-def _take(spool: Spool, line: RawLine, endpoint: str, plans: Plans) -> None:
+def _take(spool: Spool, number: int, line: bytes, endpoint: str, plans: Plans) -> None:
     if len(spool.plans) >= JOBS_MAX:
         raise _FaultError("too_many_requests", f"a batch has at most {JOBS_MAX:,} requests")
-    if len(line.body) > LINE_BYTES_MAX:
+    if len(line) > LINE_BYTES_MAX:
         raise _FaultError("invalid_json_line", f"a line has at most {LINE_BYTES_MAX:,} bytes")
-    read = _read(line, is_plain=endpoint == CHAT)
-    if read.method != "POST" or read.url != endpoint:
-        raise _elsewhere(read, endpoint)
+    read = (_read_plain(line) if endpoint == CHAT else None) or _read(line, endpoint)
     try:
-        spool.name(read.custom_id, line.where)
+        spool.name(read.custom_id, number)
     except InvalidRequestError as error:
         code = "duplicate_custom_id" if "already used" in error.message else "invalid_custom_id"
         raise _FaultError(code, error.message, "custom_id") from None
@@ -117,17 +122,24 @@ def _take(spool: Spool, line: RawLine, endpoint: str, plans: Plans) -> None:
         raise _FaultError("invalid_request", f"body: {error}", "body") from None
 
 
-def _read(line: RawLine, *, is_plain: bool) -> _Line[PlainBody] | _Line[Raws]:
-    """A line, at once if it is plain; if not, its body as it came, for what is wrong to be told."""
+def _read_plain(line: bytes) -> _PlainLine | None:
     try:
-        return (_PLAIN_DECODER if is_plain else _DECODER).decode(line.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if not is_plain:
-            raise _unreadable(error) from None
-    return _read(line, is_plain=False)
+        return _PLAIN_DECODER.decode(line)
+    except _UNREADABLE:
+        return None  # what is wrong with it, if anything is, shows in reading it step by step
 
 
-def _elsewhere(line: _Line[Any], endpoint: str) -> _FaultError:
+def _read(line: bytes, endpoint: str) -> _Line:
+    try:
+        read = _DECODER.decode(line)
+    except _UNREADABLE as error:
+        raise _unreadable(error) from None
+    if read.method != "POST" or read.url != endpoint:
+        raise _elsewhere(read, endpoint)
+    return read
+
+
+def _elsewhere(line: _Line, endpoint: str) -> _FaultError:
     if line.method != "POST":
         return _FaultError("invalid_method", "method: only POST is taken", "method")
     return _FaultError(

@@ -9,12 +9,12 @@ from app.billing.bound import input_tokens_max, schema_tokens_max
 from app.db import Store
 from app.domain.errors import InvalidRequestError
 from app.domain.plan import Plan
-from app.domain.prompt import Messages, Params, Prompt, Variant, are_plain
+from app.domain.prompt import Messages, Params, Prompt, Variant, is_plain
 from app.pipeline.account_plan import account_plan
 from app.pipeline.context import Windows, windows_of
 from app.pipeline.lanes import require_lanes, variants_of
 from app.pipeline.lines import CheckPrompt
-from app.pipeline.openai.asked import Endpoint, Fields, PlainBody, Raws, params_of, with_user
+from app.pipeline.openai.asked import Endpoint, Fields, PlainBody, Raws, are_plain_turns, params_of
 from app.pipeline.openai.beyond import FIELD, body_of, of_line, over, read_beyond
 from app.pipeline.openai.names import Names, is_full
 from app.pipeline.variants import prompt_check, read_params
@@ -95,7 +95,8 @@ class Plans:
         for name in self._endpoint.texts:
             rest.pop(name, None)
         settled = self._settled_for(rest)
-        return self._prompt_of(settled, self._endpoint.messages(body))
+        messages = self._endpoint.messages(body)
+        return self._prompt_of(settled, messages, are_plain=all(map(is_plain, messages)))
 
     def read_plain(self, body: PlainBody) -> tuple[Prompt, int, int]:
         """The same of a body that was read at once.
@@ -106,11 +107,14 @@ class Plans:
         messages = body.take_messages()
         if self._last is None or body != self._last[0]:
             self._last = body, self._settled_for(body.rest())
-        return self._prompt_of(self._last[1], with_user(messages, "messages"))
+        are_plain = are_plain_turns(messages, "messages")
+        return self._prompt_of(self._last[1], messages, are_plain=are_plain)
 
-    def _prompt_of(self, settled: Settled, messages: Messages) -> tuple[Prompt, int, int]:
+    def _prompt_of(
+        self, settled: Settled, messages: Messages, *, are_plain: bool
+    ) -> tuple[Prompt, int, int]:
         planned = settled.planned
-        if not are_plain(messages):
+        if not are_plain:
             planned.check_prompt(messages)
         tokens_max = input_tokens_max(messages)
         if tokens_max > planned.windows.smallest:
