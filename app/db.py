@@ -236,7 +236,7 @@ class Store:
         """
         if not self.is_sqlite:
             return False
-        with self._writer, self.engine.connect() as connection:
+        with self._writer, self._connections, self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             is_busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not is_busy

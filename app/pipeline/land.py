@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from app.pipeline.advance import advance
 from app.pipeline.outcomes import Finished
-from app.pipeline.record import Recorded, record
+from app.pipeline.record import record
 from app.pipeline.services import Services
 
 
-def land(services: Services, group: Sequence[Finished]) -> Recorded:
+def land(services: Services, group: Sequence[Finished]) -> frozenset[str]:
     """Record a group, then move the jobs on that somebody waits for, if their round is done."""
     recorded = record(services, group)
     awaited = {
         (one.call.batch_id, one.call.job_id)
         for one in group
-        if one.call.interactive and one.closes and one.call.id in recorded.written
+        if one.call.interactive and one.closes and one.call.id in recorded
     }
     for batch_id, job_id in sorted(awaited):
         advance(services, batch_id, [job_id])

@@ -97,7 +97,7 @@ def recover_worker(services: Services, worker_id: str, *, reason: str, crashed: 
             unknown(call, policy, reason=reason, message=None, crashed=crashed) for call in held
         ]
         if group:
-            recovered += len(record(services, group).written)
+            recovered += len(record(services, group))
         if len(held) < _RECOVER:
             break
     with services.store.transaction(Commit.WORKER_FORGOTTEN) as tx:

@@ -6,7 +6,6 @@ written at all. Then in lock order calls, jobs, batches, accounts, each by id.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from app.billing.budget import settle_many
 from app.billing.captures import capture_many
@@ -59,20 +58,12 @@ RETURNING account_id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What the writer tells the pump: which calls passed the fence, and batches over budget."""
-
-    written: frozenset[str]
-    overrun: tuple[str, ...] = ()
-
-
 class _StaleError(Exception):
     """Some calls of the group are somebody else's now."""
 
 
-def record(services: Services, group: Sequence[Finished]) -> Recorded:
-    """Write a group of finished attempts in one transaction.
+def record(services: Services, group: Sequence[Finished]) -> frozenset[str]:
+    """Write a group of finished attempts in one transaction; answers whose were written.
 
     Calls that their worker no longer holds are left alone: somebody else has them, or closed
     them.
@@ -89,7 +80,7 @@ def record(services: Services, group: Sequence[Finished]) -> Recorded:
         held = {row[0] for row in tx.fast(services.store.sql(_HELD), {"rows": rows.held()})}
         came = [one for one in group if one.call.id in held]
         if not came:
-            return Recorded(frozenset())
+            return frozenset()
         left = Rows(came, {id_: end for id_, end in ends.items() if id_ in held}, texts)
         return _record(tx, services, left, came)
 
@@ -116,7 +107,7 @@ def _texts_of(services: Services, group: Sequence[Finished]) -> dict[str, Texts]
         return texts_by_batch(session, sealed)
 
 
-def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) -> Recorded:
+def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) -> frozenset[str]:
     store = services.store
     if write_calls(tx, store, rows) != len(rows.group):
         raise _StaleError
@@ -137,7 +128,7 @@ def _record(tx: Tx, services: Services, rows: Rows, came: Sequence[Finished]) ->
         end_early(tx, services, sorted(overrun), EndReason.BUDGET_EXHAUSTED)
     if stopped:
         end_early(tx, services, stopped, EndReason.TOO_MANY_FAILED)
-    return Recorded(frozenset(one.call.id for one in came), tuple(sorted(overrun)))
+    return frozenset(one.call.id for one in came)
 
 
 def count_down(tx: Tx, store: Store, closed: Counter[str]) -> list[tuple[str, str]]:

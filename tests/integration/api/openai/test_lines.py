@@ -78,6 +78,18 @@ def test_a_wholly_wrong_file_is_a_batch_that_failed(api: Api, client: openai.Ope
 
 
 @on_sqlite
+def test_a_fault_is_told_by_the_number_of_its_line_blank_ones_counted(
+    client: openai.OpenAI,
+) -> None:
+    batch = create(client, "", line("a"), "   ", line("b"), line("a"))
+    assert faults(batch) == [(5, "duplicate_custom_id", "custom_id")]
+    assert batch.errors is not None
+    assert batch.errors.data
+    message = "line 5.custom_id: 'a' is already used by line 2"
+    assert batch.errors.data[0].message == message
+
+
+@on_sqlite
 def test_no_more_than_a_hundred_faults_are_listed(client: openai.OpenAI) -> None:
     batch = create(client, *[line(f"c{n}", temperature=9) for n in range(150)])
     assert [number for number, *_ in faults(batch)] == list(range(1, 101))
