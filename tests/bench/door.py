@@ -84,8 +84,7 @@ def measure_door(kind: str, servers: Servers, asks: int) -> Iterator[Bar]:
 
 def measure_ingest(kind: str, servers: Servers, rounds: int) -> Iterator[Bar]:
     """From the first byte of an upload to a durable batch, beside decoding and copying alone."""
-    lines = list(lines_of(LINES))
-    file = b"".join(_asked_line(number, line) for number, line in enumerate(lines))
+    file = b"".join(_asked_line(number, line) for number, line in enumerate(lines_of(LINES)))
     seen: dict[str, list[float]] = {"floor_s": [], "upload_s": [], "create_s": []}
     with system(kind, servers, workers=0) as ours:
         note(f"{kind}, a one-row commit", ms=round(commit_ms(ours), 3))
@@ -94,7 +93,7 @@ def measure_ingest(kind: str, servers: Servers, rounds: int) -> Iterator[Bar]:
             _submit(client, file[: file.index(b"\n")])
             before = psutil.Process(api.pid).memory_info().rss
             for _ in range(rounds):
-                took = (floor_s(ours, lines), *_submit(client, file))
+                took = (floor_s(ours, file), *_submit(client, file))
                 for name, seconds in zip(seen, took, strict=True):
                     seen[name].append(round(seconds, 3))
             grown_mb = (rss_max_bytes(api.pid) - before) / _MB

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,12 +10,11 @@ import msgspec
 import psycopg
 
 from app.domain.ids import Prefix, job_ids, new_id
-from app.domain.spec import JobLine
+from app.domain.prompt import Message
 from tests.bench.harness import SQLITE, System
 from tests.bench.meters import median
 
 _COMMITS = 50
-_DECODER = msgspec.json.Decoder(JobLine)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -51,16 +50,28 @@ def commit_ms(system: System) -> float:
     return median(took) * 1000
 
 
-def floor_s(system: System, lines: Sequence[bytes]) -> float:
-    """Decode every line, and copy its text into a plain table, in one transaction.
+class _Body(msgspec.Struct):
+    messages: list[Message]
+
+
+class _Line(msgspec.Struct):
+    custom_id: str
+    body: _Body
+
+
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+def floor_s(system: System, file: bytes) -> float:
+    """Split a file, decode every line, and copy its text into a plain table, in one transaction.
 
     The table has a key, with ids that rise as ours do: the least that finds a line again.
     """
-    ids = job_ids(new_id(Prefix.BATCH), 0, len(lines))
+    ids = job_ids(new_id(Prefix.BATCH), 0, file.count(b"\n"))
     with plain_connection(system) as connection:
         began = time.perf_counter()
-        decoded = map(_DECODER.decode, lines)
-        prompts = (_ENCODER.encode(line.messages).decode() for line in decoded)
+        decoded = map(_DECODER.decode, file.splitlines())
+        prompts = (_ENCODER.encode(line.body.messages).decode() for line in decoded)
         rows = zip(ids, prompts, strict=True)
         if system.kind == SQLITE:
             connection.execute("BEGIN IMMEDIATE")
