@@ -23,17 +23,17 @@ class Batch(Table, table=True):
             name="counts_add_up",
         ),
         Index("ix_batch_account", "account_id", "id"),
-        # What lists are narrowed by; a question that is waited for is in no list.
+        # Lists, and what they are narrowed by; a question that is waited for is in no list.
         *(
             Index(
-                f"ix_batch_{column}",
+                f"ix_batch_{name}",
                 "account_id",
-                column,
+                *columns,
                 "id",
                 sqlite_where=text("interactive = 0"),
                 postgresql_where=text("NOT interactive"),
             )
-            for column in ("name", "state")
+            for name, columns in (("listed", ()), ("name", ("name",)), ("state", ("state",)))
         ),
         Index(
             "ix_batch_open",

@@ -128,7 +128,7 @@ READS: dict[str, tuple[Read, set[str]]] = {
     ),
     "list": (
         lambda session, account_id, batch_id: list_batches(session, account_id, batch_id, 10),
-        {"ix_batch_account"},
+        {"ix_batch_listed"},
     ),
     "narrowed": (
         lambda session, account_id, batch_id: list_batches(
