@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from tempfile import SpooledTemporaryFile
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, Protocol, cast
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
@@ -25,9 +25,22 @@ _AT_ONCE_BYTES = 512 * 1024
 _FIELDS_MAX = 8
 
 
+class Received(Protocol):
+    """What takes the bytes of a file, as far as the parser of forms asks for it."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to the beginning, once all are there."""
+
+    def close(self) -> None:
+        """Let go of what is not needed any more."""
+
+
 class _Parser(MultiPartParser):
     def __init__(
-        self, request: Request, fields: Sequence[str], receive: Callable[[str], UploadFile]
+        self, request: Request, fields: Sequence[str], receive: Callable[[str], Received]
     ) -> None:
         if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise InvalidRequestError("send a form (multipart/form-data) with a field named file")
@@ -47,10 +60,9 @@ class _Parser(MultiPartParser):
         part = self._current_part
         if part.file is not None:
             part.file.file.close()
-            part.file = self._receive(part.file.filename or "")
-            self._files_to_close_on_error.append(
-                cast("SpooledTemporaryFile[bytes]", part.file.file)
-            )
+            file = self._receive(part.file.filename or "")
+            part.file.file = cast("BinaryIO", file)
+            self._files_to_close_on_error.append(cast("SpooledTemporaryFile[bytes]", file))
 
     @override
     async def parse(self) -> FormData:
@@ -71,14 +83,14 @@ class _Parser(MultiPartParser):
         return form
 
 
-def spooled(filename: str) -> UploadFile:
+def _spooled(_filename: str) -> SealedSpool:
     """A file that waits for the form's end, sealed on the disk: its fields may say how to keep it."""
-    return UploadFile(cast("BinaryIO", SealedSpool()), filename=filename)
+    return SealedSpool()
 
 
 @asynccontextmanager
 async def form_of(
-    request: Request, *fields: str, receive: Callable[[str], UploadFile] = spooled
+    request: Request, *fields: str, receive: Callable[[str], Received] = _spooled
 ) -> AsyncIterator[FormData]:
     """The form of a request; its file is closed when the block ends.
 

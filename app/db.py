@@ -207,11 +207,8 @@ class Store:
     ) -> None:
         """Insert many rows the fastest way there is: COPY, or statements of many rows each."""
         if self.is_sqlite:
-            name = cast("str", table.__tablename__)
-            names = ", ".join(f'"{column}"' for column in columns)
-            driver: Any = tx.connection().connection.driver_connection
-            head = f'INSERT INTO "{name}" ({names}) VALUES '  # noqa: S608 - our own names
-            insert_into_sqlite(driver, head, len(columns), rows)
+            head = f"INSERT INTO {_place(table, columns)} VALUES "  # noqa: S608 - our own names
+            insert_into_sqlite(_driver(tx), head, len(columns), rows)
             return
         with self.copying(tx, table, columns) as copy:
             copy(rows)
@@ -221,12 +218,9 @@ class Store:
         self, tx: Tx, table: type[SQLModel], columns: Sequence[str]
     ) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
         """PostgreSQL only: a COPY, given rows as often as one likes; nothing else meanwhile."""
-        name = cast("str", table.__tablename__)
-        names = ", ".join(f'"{column}"' for column in columns)
-        copied = f'COPY "{name}" ({names}) FROM STDIN (FORMAT BINARY)'
-        driver: Any = tx.connection().connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(copied) as copy:
-            copy.set_types(copy_types(SQLModel.metadata.tables[name], tuple(columns)))
+        copied = f"COPY {_place(table, columns)} FROM STDIN (FORMAT BINARY)"
+        with _driver(tx).cursor() as cursor, cursor.copy(copied) as copy:
+            copy.set_types(copy_types(_table(table), tuple(columns)))
             yield lambda rows: _write_rows(copy, rows)
 
     def checkpoint(self) -> bool:
@@ -244,6 +238,20 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _driver(tx: Tx) -> Any:
+    return tx.connection().connection.driver_connection
+
+
+def _table(model: type[SQLModel]) -> sa.Table:
+    return SQLModel.metadata.tables[cast("str", model.__tablename__)]
+
+
+def _place(model: type[SQLModel], columns: Sequence[str]) -> str:
+    """A table and some of its columns, as statements name them."""
+    names = ", ".join(f'"{column}"' for column in columns)
+    return f'"{_table(model).name}" ({names})'
 
 
 def _write_rows(copy: psycopg.Copy, rows: Iterable[Sequence[Any]]) -> None:

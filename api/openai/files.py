@@ -1,14 +1,15 @@
 """Files as OpenAI's clients upload, list, read and delete them."""
 
 from datetime import timedelta
-from typing import Annotated, BinaryIO, Literal, cast
+from functools import partial
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as QueryParameters
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 
 from api.answers import answer
 from api.deps import FileId, Reader, Submitter, WithServices
@@ -45,11 +46,7 @@ async def openai_create_file(
     principal: Submitter, services: WithServices, request: Request
 ) -> Response:
     """Upload a file for a batch: a form with `file` and `purpose`."""
-
-    def receive(filename: str) -> UploadFile:
-        coming = Upload(services, principal.account_id, filename)
-        return UploadFile(cast("BinaryIO", coming), filename=filename)
-
+    receive = partial(Upload, services, principal.account_id)
     async with form_of(request, "file", "purpose", _ANCHOR, _SECONDS, receive=receive) as form:
         if form.get("purpose") not in _PURPOSES:
             raise InvalidRequestError("purpose: only batch is taken here", param="purpose")

@@ -31,7 +31,7 @@ def input_tokens_max(messages: Iterable[Message], params: Params | None = None) 
     for message in messages:
         content = message.content
         if isinstance(content, str):
-            tokens += MESSAGE_TOKENS + (len(content) if content.isascii() else _bytes_of(content))
+            tokens += MESSAGE_TOKENS + _bytes_of(content)
         else:
             tokens += MESSAGE_TOKENS + _parts_tokens(content)
         if message.tool_calls is not None:

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from sqlmodel import select
+from sqlmodel import col, select
 
 from app.accounts.accounts import AccountKeys, create_account
 from app.db import Store
 from app.domain.ids import Prefix, new_id
+from app.domain.prompt import Prompt
 from app.domain.spec import BatchBody
-from app.models import Account, Worker
+from app.models import Account, Job, StoredText, Worker
 from app.pipeline.advance import advance
 from app.pipeline.backlog import due_backlog, rest
 from app.pipeline.dispatch import Room, claim
@@ -113,6 +114,17 @@ class Engine:
         given = {"mode": "compare", "models": ["simulated/gold"], **body}
         spec = BatchBody.model_validate_json(msgspec.json.encode(given))
         return submit(self.services, Submission(self.account_id, spec, lines)).batch_id
+
+    def prompts_of(self, batch_id: str) -> list[str]:
+        """What each job of a batch asks, in order."""
+        with self.store.read() as session:
+            bodies = session.exec(
+                select(StoredText.body)
+                .join(Job, col(Job.id) == StoredText.owner_id)
+                .where(Job.batch_id == batch_id, StoredText.kind == "prompt")
+                .order_by(col(Job.id))
+            ).all()
+        return [msgspec.json.decode(body, type=Prompt).messages[-1].text for body in bodies]
 
     def drain(self, carry: Carry | None = None) -> None:
         """Follow every hint, and send every due call, until nothing is left to do."""

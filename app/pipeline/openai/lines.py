@@ -66,7 +66,7 @@ _PLAIN_DECODER = msgspec.json.Decoder(_PlainLine)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def read_lines(chunks: Iterable[bytes], endpoint: str, plans: Plans, spool: Spool) -> Spool:
+def read_lines(chunks: Iterable[bytes], endpoint: str, plans: Plans, spool: Spool) -> None:
     """Check every line of a file, and keep what is to be stored in a spool, which is closed if that fails.
 
     Raises:
@@ -90,7 +90,6 @@ def read_lines(chunks: Iterable[bytes], endpoint: str, plans: Plans, spool: Spoo
     except BaseException:
         spool.close()
         raise
-    return spool
 
 
 def _refuse(errors: list[LineError], count: int) -> None:

@@ -104,3 +104,9 @@ def api(engine: Engine) -> Iterator[Api]:
     """The API on that engine's services."""
     with TestClient(create_app(engine.services), follow_redirects=False) as client:
         yield Api(client, engine)
+
+
+def kept(tmp_path: Path) -> list[str]:
+    """The names of all that is in the storage of a test's own."""
+    folder = tmp_path / "files"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []

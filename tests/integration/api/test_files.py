@@ -13,8 +13,7 @@ from sqlmodel import select
 
 from app.models import InputFile, Job
 from app.pipeline import upload
-from tests.integration.api.conftest import Api, on_sqlite, refused, submission
-from tests.integration.api.test_submit import prompts_of
+from tests.integration.api.conftest import Api, kept, on_sqlite, refused, submission
 
 LINES = b'{"custom_id": "a", "prompt": "A?"}\n{"custom_id": "b", "prompt": "B?"}\n'
 
@@ -33,11 +32,6 @@ def custom_ids(api: Api, batch_id: str) -> list[str]:
     with api.engine.store.read() as session:
         jobs = select(Job.custom_id).where(Job.batch_id == batch_id).order_by(Job.position)
         return list(session.exec(jobs))
-
-
-def kept(tmp_path: Path) -> list[str]:
-    folder = tmp_path / "files"
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def test_a_file_is_kept_and_shown(api: Api, tmp_path: Path) -> None:
@@ -220,7 +214,7 @@ def test_a_tables_columns_are_the_templates_variables(api: Api, name: str, conte
     answer = submit_table(api, content, name, template=TEMPLATE)
     assert answer.status_code == 201, answer.text
     assert custom_ids(api, answer.json()["id"]) == ["a", "b"]
-    assert prompts_of(api, answer.json()["id"]) == ["Why, then? (dry)", 'Say "so" (dry)']
+    assert api.engine.prompts_of(answer.json()["id"]) == ["Why, then? (dry)", 'Say "so" (dry)']
 
 
 @pytest.mark.parametrize(
@@ -235,7 +229,7 @@ def test_a_tables_columns_are_a_lines_fields(api: Api, name: str, content: bytes
     answer = submit_table(api, content, name)
     assert answer.status_code == 201, answer.text
     assert custom_ids(api, answer.json()["id"]) == ["7", "8"]
-    assert prompts_of(api, answer.json()["id"]) == ["A?", "B?"]
+    assert api.engine.prompts_of(answer.json()["id"]) == ["A?", "B?"]
 
 
 @on_sqlite

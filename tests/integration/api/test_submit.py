@@ -3,12 +3,10 @@
 import threading
 from typing import Any
 
-import msgspec
 import pytest
-from sqlmodel import col, func, select
+from sqlmodel import func, select
 
-from app.domain.prompt import Prompt
-from app.models import Batch, Job, StoredText
+from app.models import Batch, Job
 from app.queue import Step
 from tests.factories.rows import make_lane
 from tests.integration.api.conftest import Api, on_sqlite, refused, submission
@@ -17,18 +15,6 @@ from tests.integration.api.conftest import Api, on_sqlite, refused, submission
 def batches_in(api: Api) -> int:
     with api.engine.store.read() as session:
         return session.exec(select(func.count()).select_from(Batch)).one()
-
-
-def prompts_of(api: Api, batch_id: str) -> list[str]:
-    """What each job of a batch asks, in order."""
-    with api.engine.store.read() as session:
-        bodies = session.exec(
-            select(StoredText.body)
-            .join(Job, col(Job.id) == StoredText.owner_id)
-            .where(Job.batch_id == batch_id, StoredText.kind == "prompt")
-            .order_by(col(Job.id))
-        ).all()
-    return [msgspec.json.decode(body, type=Prompt).messages[-1].text for body in bodies]
 
 
 def test_a_batch_is_accepted_shown_and_hinted(api: Api) -> None:
@@ -229,7 +215,7 @@ def test_a_jobs_variables_are_put_into_the_batchs_template(api: Api) -> None:
     jobs = [{"vars": {"thing": "rain"}}, {"vars": {"thing": "{{ snow }}"}}]
     answer = api.post("/v1/batches", json=submission(template=template, jobs=jobs))
     assert answer.status_code == 201, answer.text
-    assert prompts_of(api, answer.json()["id"]) == ["Why rain?", "Why {{ snow }}?"]
+    assert api.engine.prompts_of(answer.json()["id"]) == ["Why rain?", "Why {{ snow }}?"]
 
 
 @on_sqlite

@@ -12,7 +12,7 @@ from app.accounts.api_keys import Scope
 from app.models import InputFile
 from app.pipeline import upload
 from app.pipeline.reconcile import reconcile
-from tests.integration.api.conftest import Api, on_sqlite
+from tests.integration.api.conftest import Api, kept, on_sqlite
 from tests.integration.api.openai.conftest import client_with
 
 LINES = b'{"custom_id": "a"}\n{"custom_id": "b"}\n'
@@ -20,10 +20,6 @@ LINES = b'{"custom_id": "a"}\n{"custom_id": "b"}\n'
 
 def create(client: openai.OpenAI, content: bytes = LINES, name: str = "in.jsonl") -> FileObject:
     return client.files.create(file=(name, content), purpose="batch")
-
-
-def kept(tmp_path: Path) -> list[str]:
-    return sorted(path.name for path in (tmp_path / "files").iterdir())
 
 
 def test_a_file_is_uploaded_read_and_deleted(client: openai.OpenAI, tmp_path: Path) -> None:

@@ -11,18 +11,13 @@ from app.domain.errors import UnavailableError
 from app.files import Writer
 from app.models import InputFile
 from app.pipeline import upload
-from tests.integration.api.conftest import Api, on_sqlite
+from tests.integration.api.conftest import Api, kept, on_sqlite
 
 LINES = b'{"custom_id": "a"}\n' * 200_000
 PURPOSE = b'Content-Disposition: form-data; name="purpose"\r\n\r\nbatch'
 FILE = b'Content-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n'
 
 pytestmark = on_sqlite
-
-
-def kept(tmp_path: Path) -> list[Path]:
-    folder = tmp_path / "files"
-    return sorted(folder.iterdir()) if folder.exists() else []
 
 
 def sent(api: Api, *parts: bytes, end: bytes = b"--") -> httpx2.Response:
@@ -38,8 +33,9 @@ def test_the_file_may_come_before_what_is_said_of_it(
 ) -> None:
     answer = sent(api, *parts)
     assert answer.status_code == 200
-    (file,) = kept(tmp_path)
-    assert (file.name, file.read_bytes()) == (answer.json()["id"], LINES)
+    file_id = answer.json()["id"]
+    assert kept(tmp_path) == [file_id]
+    assert (tmp_path / "files" / file_id).read_bytes() == LINES
     assert answer.json()["bytes"] == len(LINES)
 
 
